@@ -1,0 +1,1 @@
+"""The decision graph of a filter, its values, its text and its check."""

@@ -1,0 +1,1 @@
+"""Names of hosts, networks, ports and protocols: looked up here and nowhere else."""

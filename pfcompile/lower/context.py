@@ -1,0 +1,94 @@
+"""What lowering an expression needs at hand, and what it keeps while it walks the text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from pfcompile.errors import FilterError
+from pfcompile.facts import link_types
+from pfcompile.ir.values import Variable, variable
+
+if TYPE_CHECKING:
+    from pfcompile.errors import Span
+    from pfcompile.lower.frame import Frame
+    from pfcompile.names.answers import Resolver
+
+NETMASK_UNKNOWN = 0xFFFFFFFF
+"""PCAP_NETMASK_UNKNOWN, pcap/pcap.h."""
+
+DEFAULT_PROTOCHAIN_HEADERS = 6
+"""How many headers `protochain` follows: a chain as RFC 8200 recommends it has no more."""
+
+
+class Source(Enum):
+    """Where the packets will come from; a few tests depend on it."""
+
+    UNKNOWN = auto()
+    """As `tcpdump -y TYPE -d` compiles: neither a file nor a live capture."""
+    SAVEFILE = auto()
+    """A file, perhaps from a system with other address family numbers and another byte order."""
+    LIVE = auto()
+    """A live capture on Linux: the kernel's metadata can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a compilation depends on besides the text.
+
+    Attributes:
+        dlt: Link type (DLT value).
+        resolver: Where names are looked up.
+        netmask: Of the interface's IPv4 network, for `ip broadcast`; 32 bits, host order.
+        source: Where the packets come from.
+        protochain_headers: How many headers `protochain` follows, at least 1.
+    """
+
+    dlt: int
+    resolver: Resolver
+    netmask: int = NETMASK_UNKNOWN
+    source: Source = Source.UNKNOWN
+    protochain_headers: int = DEFAULT_PROTOCHAIN_HEADERS
+
+
+class Context:
+    """The state of lowering one expression, from left to right.
+
+    Attributes:
+        text: The expression.
+        options: What the compilation depends on.
+        frame: The headers as the next primitive sees them.
+        variables: All that have been handed out.
+    """
+
+    def __init__(self, text: str, options: Options, frame: Frame) -> None:
+        self.text = text
+        self.options = options
+        self.frame = frame
+        self.variables: list[Variable] = []
+
+    def new_variable(self) -> Variable:
+        """Return a variable that nothing else uses."""
+        made = variable(len(self.variables))
+        self.variables.append(made)
+        return made
+
+    def error(self, message: str, span: Span, hint: str | None = None) -> FilterError:
+        """Return the error `message` about the part of the text at `span`."""
+        return FilterError(message, self.text, span, hint)
+
+    def unsupported(self, what: str, span: Span, hint: str | None = None) -> FilterError:
+        """Return the error for a primitive that the current link type does not have."""
+        return self.error(f"'{what}' not supported on {self.link_name}", span, hint)
+
+    def at_most(self, what: str, value: int, maximum: int, span: Span) -> None:
+        """Raise FilterError where `value` is larger than `maximum`."""
+        if value > maximum:
+            message = f"{what} {value} greater than maximum {maximum}"
+            raise self.error(message, span)
+
+    @property
+    def link_name(self) -> str:
+        """The current link type, as messages name it."""
+        return link_types.describe(self.frame.layout.dlt)

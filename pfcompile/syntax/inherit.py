@@ -1,0 +1,189 @@
+"""Half-finished nodes of the grammar, and the walk that finishes them.
+
+An identifier after `and` or `or` takes the qualifiers of the operand to its left, all three of
+them. A parenthesis hands on, to what follows it, what was in force before it. So the qualifiers of
+an identifier are known only on the way down from the top::
+
+    host a or (port 1 or 2) or c        c is a host
+    tcp port 80 and (host a or b) and 443        443 is a tcp port
+    tcp or 80        nothing to inherit: an error, drawn when the identifier's turn comes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from pfcompile.errors import Span
+from pfcompile.syntax import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_DEPTH = 100
+"""Levels of parentheses, negations and arithmetic: far more than a person writes."""
+
+
+class TooDeepError(Exception):
+    """An expression nested deeper than `MAX_DEPTH`."""
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(f"expression is nested too deeply: more than {MAX_DEPTH} levels")
+        self.span = span
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A qualifier and where it stands; the value is None for one that was not written."""
+
+    value: Any
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The qualifiers before an identifier."""
+
+    qualifiers: tree.Qualifiers
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """A negated term or identifier."""
+
+    operand: Partial
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Headed:
+    """Qualifiers and the identifier, or list of them, that they are for."""
+
+    head: Head
+    identifiers: Partial
+    span: Span
+
+
+class Sequence:
+    """Operands and what joins them, grown while they are read."""
+
+    def __init__(self, first: Partial) -> None:
+        self.first = first
+        self.rest: list[tuple[tree.Junction, Partial]] = []
+
+    def append(self, junction: tree.Junction, operand: Partial) -> None:
+        """Add an operand at the right."""
+        self.rest.append((junction, operand))
+
+    @property
+    def span(self) -> Span:
+        """Where the whole sequence stands."""
+        last = self.rest[-1][1] if self.rest else self.first
+        return Span(self.first.span.start, last.span.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An expression in parentheses."""
+
+    sequence: Sequence
+    span: Span
+
+
+Partial: TypeAlias = Sequence | Group | Negation | Headed | tree.Identifier | tree.Primitive
+
+
+def group(sequence: Sequence, span: Span) -> Group:
+    """Return `sequence` in parentheses; parentheses around parentheses add nothing."""
+    if not sequence.rest and isinstance(sequence.first, Group):
+        return Group(sequence.first.sequence, span)
+    return Group(sequence, span)
+
+
+_Qualifiers: TypeAlias = tree.Qualifiers | None
+
+
+def finish(partial: Partial) -> tree.Expression:
+    """Return the finished tree of a whole filter; raises TooDeepError."""
+    return _finish(partial, None, MAX_DEPTH)[0]
+
+
+def finish_all(stack: Iterable[object]) -> list[tree.Expression]:
+    """Return the operands that were complete when the parser met an error, left to right.
+
+    They are what libpcap would already have generated code for, so that an error in one of them
+    comes before the one that stopped the parser. Raises TooDeepError.
+    """
+    finished: list[tree.Expression] = []
+    qualifiers: _Qualifiers = None
+    for value in stack:
+        if isinstance(value, Sequence | Group | Negation | Headed | tree.Primitive):
+            node, qualifiers = _finish(value, qualifiers, MAX_DEPTH)
+            finished.append(node)
+    return finished
+
+
+def _finish(
+    partial: Partial, inherited: _Qualifiers, depth: int
+) -> tuple[tree.Expression, _Qualifiers]:
+    """Return the finished node and the qualifiers that stand for what follows it."""
+    if depth == 0:
+        raise TooDeepError(partial.span)
+    match partial:
+        case Sequence():
+            return _finish_sequence(partial, inherited, depth)
+        case Group(sequence=sequence):
+            return _finish(sequence, inherited, depth)[0], inherited
+        case Negation(operand=operand, span=span):
+            node, qualifiers = _finish(operand, inherited, depth - 1)
+            return tree.Not(node, span), qualifiers
+        case Headed(head=head, identifiers=identifiers, span=span):
+            node, _ = _finish(identifiers, head.qualifiers, depth - 1)
+            if isinstance(node, tree.Qualified):
+                node = tree.Qualified(node.qualifiers, node.identifier, span)
+            return node, head.qualifiers
+        case (
+            tree.Name()
+            | tree.Number()
+            | tree.IPv4()
+            | tree.IPv6()
+            | tree.Mac()
+            | tree.ArcnetAddress()
+        ):
+            return tree.Qualified(inherited, partial, partial.span), inherited
+        case tree.Relation(left=left, right=right):
+            _limit_depth(left, depth)
+            _limit_depth(right, depth)
+            return partial, None
+        case _:
+            return partial, None
+
+
+def _finish_sequence(
+    sequence: Sequence, inherited: _Qualifiers, depth: int
+) -> tuple[tree.Expression, _Qualifiers]:
+    first, qualifiers = _finish(sequence.first, inherited, depth - 1)
+    if not sequence.rest:
+        return first, qualifiers
+    links = []
+    for junction, operand in sequence.rest:
+        node, qualifiers = _finish(operand, qualifiers, depth - 1)
+        links.append(tree.Link(junction, node))
+    return tree.Chain(first, tuple(links), sequence.span), qualifiers
+
+
+def _limit_depth(arithmetic: tree.Arithmetic, limit: int) -> None:
+    """Raise TooDeepError where arithmetic is nested deeper than `limit`, without recursion."""
+    waiting = [(arithmetic, limit)]
+    while waiting:
+        node, left = waiting.pop()
+        if left == 0:
+            raise TooDeepError(node.span)
+        match node:
+            case tree.Binary(left=a, right=b):
+                waiting += [(a, left - 1), (b, left - 1)]
+            case tree.Negate(operand=a) | tree.Accessor(index=a):
+                waiting.append((cast("tree.Arithmetic", a), left - 1))
+            case tree.Literal() | tree.Length():
+                pass
