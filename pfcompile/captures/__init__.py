@@ -1,0 +1,15 @@
+"""Captures: pcap and pcapng files, read and written as streams.
+
+::
+
+    bytes of a file, a pipe or standard input
+       │  window     big blocks, the unread tail carried along, never a seek
+       │  pcap       walks the records of a classic file      ┐ what a native scan
+       │  pcapng     walks the blocks of a pcapng file        ┘ takes over, block by block
+       │  records    what the walkers yield: packets, and the structure around them
+       │  reader     picks the walker by the magic number
+       ├─ filtering  which packets match; knows nothing of formats
+       │  writer     the same bytes again, or the other format
+       │  output     whole records only, whatever happens
+       └─ summary    one line a packet, for people
+"""

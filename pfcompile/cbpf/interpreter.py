@@ -43,7 +43,7 @@ from pfcompile.cbpf.isa import (
 from pfcompile.cbpf.netlink import find_attribute, find_nested_attribute
 from pfcompile.errors import InternalError
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
-from pfcompile.ir.graph import Comparison
+from pfcompile.ir.comparison import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.ir.arithmetic import ArithmeticOp
-from pfcompile.ir.graph import Comparison
+from pfcompile.ir.comparison import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

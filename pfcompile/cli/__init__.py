@@ -1,0 +1,76 @@
+"""The command line: one module a command, loaded when it is asked for.
+
+`pfcompile EXPR` compiles; a first word from `COMMANDS` does something else. No expression begins
+with one of those words.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Final, NoReturn
+
+import click
+
+COMMANDS: Final = {
+    "compile": "Compile an expression and print the program (the default).",
+    "filter": "Filter capture files.",
+    "capture": "Capture packets from an interface.",
+}
+"""Each is the name of a module here that has a click command called `command`."""
+
+DEFAULT: Final = "compile"
+
+
+class _Commands(click.Group):
+    """The commands above; anything else is an expression for the default one."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Return the commands in the order of the help text."""
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """Load a command's module."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"pfcompile.cli.{name}").command
+        return command
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Put the default command before an expression or its options."""
+        if not args or args[0] not in {*COMMANDS, "--help", "--version"}:
+            args = [DEFAULT, *args]
+        return super().parse_args(context, args)
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pfcompile")
+def group() -> None:
+    """Compile tcpdump filter expressions: pfcompile [OPTIONS] EXPR...
+
+    For the options of compiling: pfcompile compile --help.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; exit status 0, 1 for a failure, 2 for a bad expression or usage."""
+    try:
+        group(prog_name="pfcompile", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone, and needs no more of it; nor does Python's shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(0)

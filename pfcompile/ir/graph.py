@@ -8,7 +8,6 @@ next one with a `Builder`, which gives equal blocks one label.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
 
@@ -19,18 +18,10 @@ from pfcompile.errors import Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pfcompile.ir.comparison import Comparison
     from pfcompile.ir.values import Value, Variable
 
 Label = NewType("Label", int)
-
-
-class Comparison(Enum):
-    """The tests of classic BPF, all unsigned; SET is "has a bit in common with"."""
-
-    EQ = "=="
-    GT = ">"
-    GE = ">="
-    SET = "&"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
-from pfcompile.ir.graph import Accept, Branch, Builder, Comparison, Graph, Let, Reject, Test
+from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.graph import Accept, Branch, Builder, Graph, Let, Reject, Test
 from pfcompile.ir.values import (
     Const,
     Value,

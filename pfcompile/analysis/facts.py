@@ -1,0 +1,343 @@
+"""What is known of packet bytes and other values at one place in a graph.
+
+Of every value: bits that are known, the range that it lies in, and numbers that it is not. Bits of
+packet bytes are kept byte by byte, so that what `ldh[12]` has shown counts for `ldb[13]` as well.
+
+Source: Begel, McCanne, Graham, "BPF+: Exploiting Global Data-flow Optimization in a Generalized
+Packet Filter Architecture", SIGCOMM 1999, whose facts are equalities; ranges and known bits as in
+Wegman and Zadeck's lattice of constants, taken further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
+from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.graph import Test
+from pfcompile.ir.values import (
+    Ancillary,
+    Arithmetic,
+    Const,
+    Load,
+    PacketLength,
+    Value,
+    Variable,
+    variables,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST_EXCLUDED: Final = 16
+"""How many numbers that a value is not are kept; to forget one is sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one value.
+
+    Attributes:
+        mask: Which bits are known.
+        bits: What they are; 0 outside `mask`.
+        low, high: The range it lies in, both ends included.
+        excluded: Numbers in that range that it is not.
+    """
+
+    mask: int = 0
+    bits: int = 0
+    low: int = 0
+    high: int = WORD
+    excluded: frozenset[int] = frozenset()
+
+    @property
+    def is_impossible(self) -> bool:
+        """Whether no number fits."""
+        return self.low > self.high
+
+    def allows(self, number: int) -> bool:
+        """Return whether the value may be `number`."""
+        return (
+            self.low <= number <= self.high
+            and number & self.mask == self.bits
+            and number not in self.excluded
+        )
+
+    def narrowed(self) -> Known:
+        """Return the same knowledge with each part made as sharp as the others allow."""
+        mask, bits = self.mask, self.bits
+        low = max(self.low, bits)
+        high = min(self.high, bits | (WORD & ~mask))
+        if low > high:
+            return IMPOSSIBLE
+        # Leading bits that both ends share are known.
+        unshared = (low ^ high).bit_length()
+        shared = WORD & ~((1 << unshared) - 1)
+        if (low ^ bits) & mask & shared:
+            return IMPOSSIBLE
+        mask, bits = mask | shared, bits | low & shared
+        excluded = self.excluded
+        if excluded:
+            while low in excluded:
+                low += 1
+            while high in excluded:
+                high -= 1
+            if low > high:
+                return IMPOSSIBLE
+            excluded = frozenset(n for n in excluded if low < n < high)
+        return Known(mask, bits, low, high, excluded)
+
+
+ANYTHING: Final = Known()
+IMPOSSIBLE: Final = Known(low=1, high=0)
+
+
+def exactly(number: int) -> Known:
+    """Return the knowledge that a value is `number`."""
+    return Known(WORD, number, number, number)
+
+
+def both(a: Known, b: Known) -> Known:
+    """Return what is known where `a` and `b` hold."""
+    if (a.bits ^ b.bits) & a.mask & b.mask:
+        return IMPOSSIBLE
+    excluded = a.excluded | b.excluded
+    if len(excluded) > _MOST_EXCLUDED:
+        excluded = a.excluded
+    return Known(
+        a.mask | b.mask,
+        a.bits | b.bits,
+        max(a.low, b.low),
+        min(a.high, b.high),
+        excluded,
+    ).narrowed()
+
+
+def either(a: Known, b: Known) -> Known:
+    """Return what is known where `a` or `b` holds."""
+    mask = a.mask & b.mask & ~(a.bits ^ b.bits)
+    excluded = frozenset(n for n in a.excluded | b.excluded if not a.allows(n) and not b.allows(n))
+    return Known(mask, a.bits & mask, min(a.low, b.low), max(a.high, b.high), excluded)
+
+
+_ByteKey: TypeAlias = tuple[Value | None, int]
+
+
+class Facts:
+    """All that is known at one place. Never changed; `assume` and `forget` return others."""
+
+    __slots__ = ("_bytes", "_known")
+
+    def __init__(
+        self,
+        known: Mapping[Value, Known] | None = None,
+        bytes_: Mapping[_ByteKey, tuple[int, int]] | None = None,
+    ) -> None:
+        self._known: Mapping[Value, Known] = {} if known is None else known
+        self._bytes: Mapping[_ByteKey, tuple[int, int]] = {} if bytes_ is None else bytes_
+
+    def of(self, value: Value) -> Known:
+        """Return what is known of `value`."""
+        match value:
+            case Const(value=k):
+                return exactly(k)
+            case Load(size=size):
+                computed = Known(WORD & ~((1 << 8 * size) - 1), 0, 0, (1 << 8 * size) - 1)
+                if self._bytes:
+                    computed = both(computed, self._from_bytes(value))
+            case PacketLength() | Ancillary() | Variable():
+                computed = ANYTHING
+            case Arithmetic(op=op, left=left, right=right):
+                computed = _computed(op, self.of(left), self.of(right))
+        own = self._known.get(value)
+        return computed if own is None else both(computed, own)
+
+    def _from_bytes(self, load: Load) -> Known:
+        """Return what the known bits of its bytes say of a load."""
+        mask = bits = 0
+        for i in range(load.size):
+            known = self._bytes.get((load.base, load.offset + i & WORD))
+            mask <<= 8
+            bits <<= 8
+            if known is not None:
+                mask |= known[0]
+                bits |= known[1]
+        return Known(mask, bits).narrowed()
+
+    def decide(self, test: Test) -> bool | None:
+        """Return the outcome of `test` where it is known, else None."""
+        a, b = self.of(test.left), self.of(test.right)
+        match test.op:
+            case Comparison.EQ:
+                if test.left is test.right:
+                    return True
+                return _decide_equal(a, b)
+            case Comparison.GT:
+                return True if a.low > b.high else False if a.high <= b.low else None
+            case Comparison.GE:
+                return True if a.low >= b.high else False if a.high < b.low else None
+            case Comparison.SET:
+                if a.bits & b.bits:
+                    return True
+                may_be_set = (a.bits | ~a.mask) & (b.bits | ~b.mask) & WORD
+                if may_be_set == 0:
+                    return False
+                if b.mask == WORD and 0 in a.excluded and a.bits == 0:
+                    # Not 0, and all bits it can have are asked for.
+                    return True if (~a.mask & WORD) & ~b.bits == 0 else None
+                return None
+
+    def assume(self, test: Test, outcome: bool) -> Facts:
+        """Return the facts where `test` has given `outcome`."""
+        if not isinstance(test.right, Const):
+            return self._assume_values(test, outcome)
+        k = test.right.value
+        match test.op, outcome:
+            case Comparison.EQ, True:
+                return self._learn(test.left, exactly(k))
+            case Comparison.EQ, False:
+                return self._learn(test.left, Known(excluded=frozenset({k})))
+            case Comparison.GT, True:
+                return self._learn(test.left, Known(low=k + 1))
+            case Comparison.GT, False:
+                return self._learn(test.left, Known(high=k))
+            case Comparison.GE, True:
+                return self._learn(test.left, Known(low=k))
+            case Comparison.GE, False:
+                return self._learn(test.left, Known(high=k - 1))
+            case Comparison.SET, False:
+                return self._learn(test.left, Known(mask=k))
+            case _:
+                # Some bit of several is set: with one bit it is known which.
+                learnt = Known(mask=k, bits=k) if k & (k - 1) == 0 else Known(low=1)
+                return self._learn(test.left, learnt)
+
+    def _assume_values(self, test: Test, outcome: bool) -> Facts:
+        """Return the facts where a comparison of two unknown values has given `outcome`."""
+        if test.op is Comparison.EQ and outcome:
+            learnt = both(self.of(test.left), self.of(test.right))
+            return self._learn(test.left, learnt)._learn(test.right, learnt)
+        return self
+
+    def _learn(self, value: Value, news: Known) -> Facts:
+        if isinstance(value, Const):
+            return self
+        known = both(self.of(value), news)
+        facts = Facts({**self._known, value: known}, self._bytes)
+        if known.is_impossible:
+            return facts
+        match value:
+            case Load():
+                return facts._note_bytes(value, known)
+            case Arithmetic(op=ArithmeticOp.AND, left=left, right=Const(value=mask)):
+                sure = known.mask & mask
+                return facts._learn(left, Known(mask=sure, bits=known.bits & mask))
+            case Arithmetic(op=ArithmeticOp.RSH, left=left, right=Const(value=k)) if k < 32:
+                return facts._learn(
+                    left, Known(mask=known.mask << k & WORD, bits=known.bits << k & WORD)
+                )
+            case _:
+                return facts
+
+    def _note_bytes(self, load: Load, known: Known) -> Facts:
+        noted = dict(self._bytes)
+        for i in range(load.size):
+            shift = 8 * (load.size - 1 - i)
+            mask = known.mask >> shift & 0xFF
+            if mask:
+                key = (load.base, load.offset + i & WORD)
+                old_mask, old_bits = noted.get(key, (0, 0))
+                noted[key] = (old_mask | mask, old_bits | known.bits >> shift & 0xFF)
+        return Facts(self._known, noted)
+
+    def forget(self, variable: Variable) -> Facts:
+        """Return the facts that do not depend on `variable`."""
+        known = {v: k for v, k in self._known.items() if variable not in variables(v)}
+        bytes_ = {
+            key: k
+            for key, k in self._bytes.items()
+            if key[0] is None or variable not in variables(key[0])
+        }
+        return Facts(known, bytes_)
+
+    def set_to(self, variable: Variable, value: Value) -> Facts:
+        """Return the facts after `variable` was set to `value`."""
+        known = self.of(value)
+        facts = self.forget(variable)
+        return Facts({**facts._known, variable: known}, facts._bytes)
+
+    def met(self, other: Facts) -> Facts:
+        """Return what is known where either these or the `other` facts hold."""
+        known = {
+            value: joined
+            for value, mine in self._known.items()
+            if value in other._known
+            if (joined := either(mine, other._known[value])) != ANYTHING
+        }
+        bytes_ = {}
+        for key, (mask, bits) in self._bytes.items():
+            theirs = other._bytes.get(key)
+            if theirs is not None:
+                shared = mask & theirs[0] & ~(bits ^ theirs[1])
+                if shared:
+                    bytes_[key] = (shared, bits & shared)
+        return Facts(known, bytes_)
+
+
+NOTHING: Final = Facts()
+
+
+def _decide_equal(a: Known, b: Known) -> bool | None:
+    if a.low == a.high and b.low == b.high:
+        return a.low == b.low
+    if a.low == a.high:
+        return None if b.allows(a.low) else False
+    if b.low == b.high:
+        return None if a.allows(b.low) else False
+    if a.high < b.low or b.high < a.low or (a.bits ^ b.bits) & a.mask & b.mask:
+        return False
+    return None
+
+
+def _computed(op: ArithmeticOp, a: Known, b: Known) -> Known:
+    """Return what is known of `a op b`."""
+    if a.is_impossible or b.is_impossible:
+        return ANYTHING
+    if a.low == a.high and b.low == b.high:
+        result = alu(op, a.low, b.low)
+        return ANYTHING if result is None else exactly(result)
+    match op:
+        case ArithmeticOp.AND:
+            zeros = a.mask & ~a.bits | b.mask & ~b.bits
+            ones = a.bits & b.bits
+            return Known(zeros | ones, ones, 0, min(a.high, b.high)).narrowed()
+        case ArithmeticOp.OR:
+            zeros = a.mask & ~a.bits & b.mask & ~b.bits
+            ones = a.bits | b.bits
+            return Known(zeros | ones, ones, max(a.low, b.low)).narrowed()
+        case ArithmeticOp.XOR:
+            mask = a.mask & b.mask
+            return Known(mask, (a.bits ^ b.bits) & mask).narrowed()
+        case ArithmeticOp.LSH if b.low == b.high < 32:
+            low_zeros = (1 << b.low) - 1
+            mask = (a.mask << b.low | low_zeros) & WORD
+            known = Known(mask, a.bits << b.low & WORD)
+            if a.high << b.low <= WORD:
+                known = both(known, Known(low=a.low << b.low, high=a.high << b.low))
+            return known.narrowed()
+        case ArithmeticOp.RSH if b.low == b.high < 32:
+            mask = a.mask >> b.low | (WORD & ~(WORD >> b.low))
+            return Known(mask, a.bits >> b.low, a.low >> b.low, a.high >> b.low).narrowed()
+        case ArithmeticOp.ADD if a.high + b.high <= WORD:
+            return Known(low=a.low + b.low, high=a.high + b.high).narrowed()
+        case ArithmeticOp.SUB if a.low >= b.high:
+            return Known(low=a.low - b.high, high=a.high - b.low).narrowed()
+        case ArithmeticOp.MUL if a.high * b.high <= WORD:
+            return Known(low=a.low * b.low, high=a.high * b.high).narrowed()
+        case ArithmeticOp.DIV if b.low:
+            return Known(low=a.low // b.high, high=a.high // b.low).narrowed()
+        case ArithmeticOp.MOD if b.low:
+            return Known(high=min(a.high, b.high - 1)).narrowed()
+        case _:
+            return ANYTHING

@@ -1,0 +1,104 @@
+"""A moving window over a stream of bytes, read in big blocks and never sought."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pfcompile.errors import CaptureError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BLOCK_SIZE = 256 * 1024
+"""Bytes asked for at a time: in the flat part of the curve of read speed over block size, and
+small enough for the second-level cache."""
+
+
+class ByteStream(Protocol):
+    """Anything with a binary `read`."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return at most `size` bytes, none at the end."""
+
+
+class Window:
+    """The part of a stream that is in memory.
+
+    A walker reads `data` from `position` on, moves `position` over what it is done with, and
+    calls `extend` when it needs more. The blocks are immutable: views of them stay valid.
+
+    Attributes:
+        path: The stream's name, for errors.
+        data: The bytes in memory.
+        position: Index into `data` of the first byte that is not done with.
+    """
+
+    __slots__ = ("_base", "_before_read", "_block_size", "_read", "data", "path", "position")
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        path: str,
+        *,
+        block_size: int = BLOCK_SIZE,
+        before_read: Callable[[int], None] | None = None,
+    ) -> None:
+        """Start at the current place of `stream`, which becomes offset 0.
+
+        Args:
+            stream: Where the bytes come from; its `read1` is used where it has one, so that a
+                slow pipe's packets are seen as they come.
+            path: The stream's name, for errors.
+            block_size: Bytes to ask for at a time, at least 1.
+            before_read: Called before every read with the number of bytes read so far; for
+                progress, and to hand on finished output before a read that may block.
+        """
+        self.path = path
+        self.data = b""
+        self.position = 0
+        self._base = 0
+        self._block_size = block_size
+        self._before_read = before_read
+        self._read: Callable[[int], bytes | None] = getattr(stream, "read1", stream.read)
+
+    @property
+    def offset(self) -> int:
+        """The place in the stream of `position`."""
+        return self._base + self.position
+
+    def extend(self, needed: int) -> bool:
+        """Read until at least `needed` bytes from `position` on are in `data`.
+
+        Memory grows with the bytes that are really there, not with `needed`.
+
+        Returns:
+            Whether there are that many; if not, the stream has ended and `data` holds its rest.
+
+        Raises:
+            CaptureError: The stream could not be read.
+        """
+        tail = self.data[self.position :]
+        parts = [tail]
+        have = len(tail)
+        while have < needed:
+            if self._before_read is not None:
+                self._before_read(self._base + self.position + have)
+            try:
+                block = self._read(max(self._block_size, min(needed - have, 16 * self._block_size)))
+            except OSError as error:
+                raise CaptureError(
+                    f"cannot be read: {error.strerror or error}", self.path, self.offset + have
+                ) from error
+            if not block:
+                break
+            parts.append(block)
+            have += len(block)
+        self._base += self.position
+        self.position = 0
+        self.data = b"".join(parts)
+        return have >= needed
+
+    def damaged(self, message: str, position: int | None = None) -> CaptureError:
+        """Return the error for damage in the record that starts at `position` of `data`."""
+        place = self.position if position is None else position
+        return CaptureError(message, self.path, self._base + place)

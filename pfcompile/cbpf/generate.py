@@ -1,0 +1,115 @@
+"""From the decision graph to classic BPF."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, SCRATCH_WORDS, Instruction, Op
+from pfcompile.cbpf.layout import Code, assemble_blocks, block_order
+from pfcompile.cbpf.select import Selector, State
+from pfcompile.errors import FilterError
+from pfcompile.ir.graph import Accept, Branch, Let, Reject, successors, used_values
+from pfcompile.ir.values import Variable, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pfcompile.ir.graph import Graph, Label
+
+_STORES: Final = frozenset({Op.ST, Op.STX})
+_RELOADS: Final = frozenset({Op.LD_MEM, Op.LDX_MEM})
+
+
+def generate(graph: Graph, snaplen: int) -> tuple[Instruction, ...]:
+    """Return the program that returns `snaplen` where `graph` accepts, and else 0.
+
+    Raises:
+        FilterError: It needs more than 4096 instructions or 16 scratch words.
+    """
+    order = block_order(graph)
+    codes = _select(graph, order, snaplen)
+    program = assemble_blocks(order, _without_dead_stores(codes))
+    if len(program) > MAX_INSTRUCTIONS:
+        message = (
+            f"too long for classic BPF: {len(program)} instructions, the limit is "
+            f"{MAX_INSTRUCTIONS}"
+        )
+        raise FilterError(message)
+    return tuple(program)
+
+
+def _select(graph: Graph, order: Sequence[Label], snaplen: int) -> dict[Label, Code]:
+    """Return each block's instructions; what a block finds in the registers is what all leave."""
+    slots = _allot(graph, order)
+    arriving: dict[Label, State] = {graph.entry: State()}
+    codes: dict[Label, Code] = {}
+    for label in order:
+        block = graph[label]
+        match block:
+            case Accept():
+                codes[label] = Code((), None, (), snaplen)
+                continue
+            case Reject():
+                codes[label] = Code((), None, (), 0)
+                continue
+            case Branch(test=test, yes=yes, no=no):
+                selector = Selector(arriving.pop(label), slots)
+                jump = selector.compare(test)
+                codes[label] = Code(tuple(selector.steps), jump, (yes, no))
+            case Let(variable=variable, value=value, next=after):
+                selector = Selector(arriving.pop(label), slots)
+                selector.assign(variable, value)
+                codes[label] = Code(tuple(selector.steps), None, (after,))
+        for target in set(successors(block)):
+            known = arriving.get(target)
+            if known is None:
+                arriving[target] = selector.state.copy()
+            else:
+                known.meet(selector.state)
+    return codes
+
+
+def _allot(graph: Graph, order: Sequence[Label]) -> dict[Variable, int]:
+    """Return a scratch word for each variable; those that live one after the other share one.
+
+    In this order of the blocks, a variable lives from where it is first set to where it is last
+    read.
+    """
+    first: dict[Variable, int] = {}
+    last: dict[Variable, int] = {}
+    for position, label in enumerate(order):
+        block = graph[label]
+        touched = [found for value in used_values(block) for found in variables(value)]
+        if isinstance(block, Let):
+            touched.append(block.variable)
+        for variable in touched:
+            first.setdefault(variable, position)
+            last[variable] = position
+    slots: dict[Variable, int] = {}
+    free_from: list[int] = []
+    for variable in sorted(first, key=lambda found: first[found]):
+        for slot, free in enumerate(free_from):
+            if free < first[variable]:
+                break
+        else:
+            slot = len(free_from)
+            free_from.append(0)
+        free_from[slot] = last[variable]
+        slots[variable] = slot
+    if len(free_from) > SCRATCH_WORDS:
+        raise FilterError("too many registers needed to evaluate expression")
+    return slots
+
+
+def _without_dead_stores(codes: dict[Label, Code]) -> dict[Label, Code]:
+    """Return `codes` without stores to scratch words that are never read."""
+    read = {step.k for code in codes.values() for step in code.steps if step.op in _RELOADS}
+    return {
+        label: Code(
+            tuple(step for step in code.steps if step.op not in _STORES or step.k in read),
+            code.jump,
+            code.targets,
+            code.returns,
+        )
+        for label, code in codes.items()
+    }

@@ -1,0 +1,54 @@
+"""What several commands do alike: where the expression comes from, and how errors are said."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from pfcompile.errors import FilterError, PfcompileError
+from pfcompile.names.resolvers import NoNames, SystemResolver
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pfcompile.names.answers import Resolver
+
+STATUS_FAILED: Final = 1
+STATUS_USAGE: Final = 2
+
+
+def expression(words: Sequence[str], file: str | None) -> str:
+    """Return the expression: the words of the command line in one, or a file's text."""
+    if file is None:
+        return " ".join(words)
+    if words:
+        raise click.UsageError("give the expression with -F or as arguments, not both")
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"cannot read the expression from {file}: {error}") from error
+
+
+def resolver(*, no_names: bool) -> Resolver:
+    """Return where names are looked up; a slow look-up is not silent."""
+    if no_names:
+        return NoNames()
+    return SystemResolver(on_slow=lambda name: _say(f"looking up '{name}' ..."))
+
+
+def complain(error: PfcompileError) -> None:
+    """Print an error on standard error."""
+    _say(str(error))
+
+
+def fail(error: PfcompileError) -> NoReturn:
+    """Print an error and end: status 2 for a bad expression, else 1."""
+    complain(error)
+    sys.exit(STATUS_USAGE if isinstance(error, FilterError) else STATUS_FAILED)
+
+
+def _say(text: str) -> None:
+    click.echo(f"pfcompile: {text}", err=True)

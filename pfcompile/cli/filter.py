@@ -1,0 +1,356 @@
+"""`pfcompile filter`: the packets of captures that match an expression.
+
+Packets go to standard output, one line each, or to a capture file; counts, progress and errors go
+to standard error. Exit status: 0; 1 for damaged or unreadable input and for output that cannot be
+written; 2 for a bad expression or usage; 130 after an interrupt.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import click
+
+from pfcompile.captures.filtering import Stats, Tally, filter_captures
+from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file
+from pfcompile.captures.reader import STANDARD_INPUT
+from pfcompile.captures.records import Item, Record
+from pfcompile.captures.summary import summarize
+from pfcompile.captures.writer import Format, open_writer
+from pfcompile.errors import CaptureError, FilterError, PfcompileError
+from pfcompile.facts.link_types import by_dlt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from rich.progress import Progress, TaskID
+
+    from pfcompile.captures.filtering import Destination, Matcher, ProgramFor
+
+STATUS_FAILED: Final = 1
+STATUS_USAGE: Final = 2
+STATUS_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
+
+PROGRESS_AFTER: Final = 1.0
+"""Seconds before a progress bar appears: what is over sooner needs none."""
+
+
+@click.command("filter")
+@click.option(
+    "-r", "inputs", multiple=True, required=True, metavar="IN", help="Read this; '-' is stdin."
+)
+@click.option("-w", "output", metavar="OUT", help="Write a capture; '-' is stdout.")
+@click.option("-c", "limit", type=click.IntRange(min=1), metavar="N", help="Stop after N matches.")
+@click.option("--count", is_flag=True, help="Print only how many packets match.")
+@click.option(
+    "--write-format",
+    type=click.Choice([each.value for each in Format]),
+    help="Format of OUT; else as its name ends (.pcap, .pcapng), or as the first input.",
+)
+@click.option("-F", "expression_file", metavar="FILE", help="Read the expression from this file.")
+@click.option("-O", "no_optimize", is_flag=True, help="Do not optimize the filter.")
+@click.option(
+    "-s",
+    "snaplen",
+    type=click.IntRange(min=1, max=(1 << 31) - 1),
+    metavar="BYTES",
+    help="Snapshot length the filter is compiled for (packets are not cut).",
+)
+@click.option("-n", "no_names", is_flag=True, help="Look no names up in the expression.")
+@click.argument("words", nargs=-1, metavar="EXPR...")
+def filter_command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    limit: int | None,
+    count: bool,
+    write_format: str | None,
+    expression_file: str | None,
+    no_optimize: bool,
+    snaplen: int | None,
+    no_names: bool,
+    words: tuple[str, ...],
+) -> None:
+    """Print or write the packets that match EXPR.
+
+    Without -w or --count, prints a line a packet: local time (TZ=UTC for UTC), protocol, addresses
+    and ports as numbers, length on the wire and in the file. No EXPR matches every packet.
+    """
+    _check_usage(inputs, output, count=count, write_format=write_format)
+    text = _expression(words, expression_file)
+    chosen = None if write_format is None else Format(write_format)
+    destination: AbstractContextManager[Destination] = (
+        open_writer(output, chosen) if output is not None else nullcontext(_lines(count=count))
+    )
+    tally = Tally()
+    status = 0
+
+    def on_damage(error: CaptureError) -> None:
+        nonlocal status
+        status = STATUS_FAILED
+        bar.close()
+        _complain(error)
+
+    bar = _ProgressBar(inputs, wanted=output not in {None, STANDARD_OUTPUT} or count)
+    try:
+        with bar, destination as taker:
+            filter_captures(
+                inputs,
+                taker,
+                _program_for(text, snaplen=snaplen, optimize=not no_optimize, names=not no_names),
+                tally=tally,
+                on_damage=on_damage,
+                limit=limit,
+                progress=bar.update,
+            )
+        if count:
+            _print(f"{_counted(tally.matched, 'packet')}\n")
+        _flush()
+    except FilterError as error:
+        _complain(error)
+        sys.exit(STATUS_USAGE)
+    except BrokenPipeError:
+        _forget_standard_output()
+        sys.exit(status)
+    except KeyboardInterrupt:
+        status = STATUS_INTERRUPTED
+    except PfcompileError as error:
+        _complain(error)
+        status = STATUS_FAILED
+    _flush_or_forget()
+    click.echo(_summary(tally.stats()), err=True)
+    sys.exit(status)
+
+
+def _check_usage(
+    inputs: Sequence[str], output: str | None, *, count: bool, write_format: str | None
+) -> None:
+    """Refuse what cannot be meant, before anything is opened for writing."""
+    if inputs.count(STANDARD_INPUT) > 1:
+        raise click.UsageError("standard input can be read only once")
+    if output is None:
+        if write_format is not None:
+            raise click.UsageError("--write-format needs -w")
+        return
+    if output == STANDARD_OUTPUT:
+        if count:
+            raise click.UsageError("--count and -w - would both write to standard output")
+        if sys.stdout is not None and sys.stdout.isatty():
+            raise click.UsageError("a capture is not written to a terminal")
+    for each in inputs:
+        if is_same_file(output, each):
+            raise click.UsageError(f"-w {output} would overwrite the input {each}")
+
+
+def _expression(words: Sequence[str], expression_file: str | None) -> str:
+    """Return the expression, from the command line or a file."""
+    if expression_file is None:
+        return " ".join(words)
+    if words:
+        raise click.UsageError("give an expression or -F, not both")
+    try:
+        return Path(expression_file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise click.UsageError(f"-F {expression_file}: cannot be read: {reason}") from error
+
+
+def _program_for(text: str, *, snaplen: int | None, optimize: bool, names: bool) -> ProgramFor:
+    """Return the function that compiles the expression for a link type."""
+    # Here, so that `--help` and usage errors do not wait for the compiler to load.
+    from pfcompile.compiler import compile as compile_filter  # noqa: PLC0415
+    from pfcompile.names.resolvers import NoNames, SystemResolver  # noqa: PLC0415
+
+    resolver = SystemResolver() if names else NoNames()
+
+    def program_for(dlt: int, file_snaplen: int) -> Matcher:
+        row = by_dlt(dlt)
+        program = compile_filter(
+            text,
+            link_type=str(dlt) if row is None else row.name,
+            snaplen=snaplen or file_snaplen,
+            optimize=optimize,
+            resolver=resolver,
+        )
+        return program.match
+
+    return program_for
+
+
+class _Lines:
+    """Prints a line for every packet."""
+
+    def write(self, item: Item) -> None:
+        """Print a packet; everything else has no line."""
+        if isinstance(item, Record):
+            _print(f"{summarize(item)}\n")
+
+    def flush(self) -> None:
+        """Let the lines be seen before a read that may block."""
+        _flush()
+
+
+class _Nothing:
+    """Prints nothing: for `--count`."""
+
+    def write(self, item: Item) -> None:
+        """Take an item."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+
+def _lines(*, count: bool) -> Destination:
+    return _Nothing() if count else _Lines()
+
+
+class _ProgressBar:
+    """A progress bar on standard error, for long inputs, where a person looks at it."""
+
+    def __init__(self, inputs: Sequence[str], *, wanted: bool) -> None:
+        """Prepare; nothing is shown, and rich not loaded, before `PROGRESS_AFTER` seconds.
+
+        Args:
+            inputs: The captures, whose sizes give the total where all are files.
+            wanted: False where lines go to standard output, which the bar would disturb.
+        """
+        self._shown = wanted and sys.stderr is not None and sys.stderr.isatty()
+        self._inputs = inputs
+        self._due = time.monotonic() + PROGRESS_AFTER
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def update(self, done: int) -> None:
+        """Show how many bytes have been read."""
+        if not self._shown or time.monotonic() < self._due:
+            return
+        if self._progress is None or self._task is None:
+            self._progress, self._task = self._start()
+        self._progress.update(self._task, completed=done, refresh=True)
+        self._due = time.monotonic() + 0.1
+
+    def close(self) -> None:
+        """Take the bar away; it comes back with the next update that is due."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        self.close()
+
+    def _start(self) -> tuple[Progress, TaskID]:
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        # Without a thread of its own: it is drawn between two reads.
+        progress = Progress(
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            auto_refresh=False,
+        )
+        progress.start()
+        return progress, progress.add_task("", total=self._total())
+
+    def _total(self) -> int | None:
+        """Return the bytes in all inputs, or None where that cannot be known."""
+        total = 0
+        for each in self._inputs:
+            try:
+                path = Path(each)
+                if each == STANDARD_INPUT or not path.is_file():
+                    return None
+                total += path.stat().st_size
+            except OSError:
+                return None
+        return total
+
+
+def _summary(stats: Stats) -> str:
+    return (
+        f"{_counted(stats.packets, 'packet')} read ({_counted(stats.bytes, 'byte')}), "
+        f"{stats.matched} matched ({_counted(stats.matched_bytes, 'byte')}), "
+        f"{stats.seconds:.3f} s"
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _complain(error: PfcompileError) -> None:
+    click.echo(f"pfcompile: {error}", err=True)
+
+
+def _print(text: str) -> None:
+    """Write to standard output.
+
+    Raises:
+        CaptureError: It cannot be written.
+        BrokenPipeError: Nobody reads it any more.
+    """
+    if sys.stdout is None:
+        raise CaptureError("standard output is closed", STANDARD_OUTPUT)
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _not_written(error) from error
+
+
+def _flush() -> None:
+    """Hand on what has been printed; raises as `_print`."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _not_written(error) from error
+
+
+def _flush_or_forget() -> None:
+    """Hand on what has been printed, in an end that has its error already."""
+    try:
+        _flush()
+    except (BrokenPipeError, CaptureError):
+        _forget_standard_output()
+
+
+def _not_written(error: OSError) -> CaptureError:
+    return CaptureError(f"cannot be written: {error.strerror or error}", STANDARD_OUTPUT)
+
+
+def _forget_standard_output() -> None:
+    """Keep Python from complaining, at its end, about lines that nobody takes."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -1,0 +1,149 @@
+"""From the text of an expression to a program: the whole way, spelled out once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pfcompile.cbpf.generate import generate
+from pfcompile.cbpf.isa import Instruction, Op
+from pfcompile.errors import FilterError
+from pfcompile.facts import link_types
+from pfcompile.facts.link_layouts import layout
+from pfcompile.ir.arithmetic import WORD
+from pfcompile.ir.graph import Reject
+from pfcompile.lower.context import (
+    DEFAULT_PROTOCHAIN_HEADERS,
+    NETMASK_UNKNOWN,
+    Options,
+    Source,
+)
+from pfcompile.lower.lowering import check_operands, lower
+from pfcompile.names.resolvers import SystemResolver
+from pfcompile.passes.pipeline import optimise
+from pfcompile.program import Program
+from pfcompile.syntax.parser import Unfinished, parse_partly
+
+if TYPE_CHECKING:
+    from pfcompile.names.answers import Resolver
+    from pfcompile.syntax import tree
+
+DEFAULT_SNAPLEN = 262144
+"""What tcpdump captures of a packet at most, and returns from its filters."""
+
+REJECTS_ALL = "expression rejects all packets"
+
+
+def compile(  # noqa: A001 - the interface's word, as in `re.compile`
+    text: str,
+    link_type: str | int = "EN10MB",
+    snaplen: int = DEFAULT_SNAPLEN,
+    netmask: int | str | None = None,
+    optimize: bool = True,
+    *,
+    live: bool = False,
+    savefile: bool = False,
+    resolver: Resolver | None = None,
+    protochain_headers: int = DEFAULT_PROTOCHAIN_HEADERS,
+) -> Program:
+    """Return the program for a filter expression.
+
+    Args:
+        text: The expression; empty or blank for one that every packet matches.
+        link_type: Name (with or without DLT_ or LINKTYPE_) or DLT value.
+        snaplen: What the program returns for a match, 1 to 2**32 - 1.
+        netmask: Of the interface's IPv4 network, for `ip broadcast`: "255.255.255.0" or a number.
+        optimize: Whether to optimise; without, what no packet can match compiles as well.
+        live: For a live capture on Linux: the kernel's metadata is used, such as VLAN tags that it
+            has taken out of the packet.
+        savefile: For the packets of a capture file, perhaps from another operating system.
+        resolver: Where names are looked up; the system by default.
+        protochain_headers: How many headers `protochain` follows, at least 1.
+
+    Raises:
+        FilterError: The expression is wrong, or no packet can match it.
+        ValueError: There is no such link type, or another argument is out of its range.
+
+    Source: pcap-filter(7), pcap_compile(3).
+    """
+    options = Options(
+        dlt=dlt_of(link_type),
+        resolver=SystemResolver() if resolver is None else resolver,
+        netmask=_netmask(netmask),
+        source=Source.LIVE if live else Source.SAVEFILE if savefile else Source.UNKNOWN,
+        protochain_headers=protochain_headers,
+    )
+    instructions = _instructions(_Request(text, options, snaplen, optimize))
+    kept = None if options.netmask == NETMASK_UNKNOWN else options.netmask
+    return Program(instructions, options.dlt, snaplen, text, optimize, netmask=kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    text: str
+    options: Options
+    snaplen: int
+    optimize: bool
+
+
+def _instructions(request: _Request) -> tuple[Instruction, ...]:
+    """Return the program: parse, lower, optimise, write instructions."""
+    text, options, snaplen = request.text, request.options, request.snaplen
+    if not 0 <= snaplen <= WORD:
+        msg = f"snaplen {snaplen} is not between 1 and {WORD}"
+        raise ValueError(msg)
+    if snaplen == 0:
+        message = "snaplen of 0 rejects all packets"
+        raise FilterError(message, text)
+    try:
+        expression = parse_partly(text)
+        if expression is None:
+            layout(options.dlt)  # an unknown link type is one for an empty filter as well
+            return (Instruction(Op.RET_K, 0, 0, snaplen),)
+        if isinstance(expression, Unfinished):
+            check_operands(expression.operands, text, options)
+            raise expression.error
+        graph = lower(expression, text, options)
+        if request.optimize:
+            graph = optimise(graph)
+            if isinstance(graph[graph.entry], Reject):
+                raise _rejects_all(expression)
+        return generate(graph, snaplen)
+    except FilterError as error:
+        # What is found in the graph or the program knows its place but not the text.
+        error.text = text
+        raise
+    except RecursionError:
+        message = "expression is nested too deeply"
+        raise FilterError(message, text) from None
+
+
+def _rejects_all(expression: tree.Expression) -> FilterError:
+    return FilterError(REJECTS_ALL, span=expression.span)
+
+
+def dlt_of(link_type: str | int) -> int:
+    """Return the DLT value of a link type given by name or number; raises ValueError."""
+    if isinstance(link_type, int):
+        return link_type
+    row = link_types.by_name(link_type)
+    if row is not None:
+        return row.dlt
+    if link_type.isdigit():
+        return int(link_type)
+    msg = f"unknown data link type {link_type}"
+    raise ValueError(msg)
+
+
+def _netmask(netmask: int | str | None) -> int:
+    if netmask is None:
+        return NETMASK_UNKNOWN
+    if isinstance(netmask, int):
+        if not 0 <= netmask <= WORD:
+            msg = f"netmask {netmask} does not fit 32 bits"
+            raise ValueError(msg)
+        return netmask
+    import ipaddress  # noqa: PLC0415 - rarely needed
+
+    return int(ipaddress.IPv4Address(netmask))
+

@@ -1,0 +1,355 @@
+"""Compute what is known without a packet, and write tests in one way.
+
+Before::
+    b0:  br (len + 2) + 3 == 10, b1, b2
+    b1:  br (ldb[x] & 255) > 300, b3, b2
+    b2:  ...
+After::
+    b0:  br len == 5, b1, b2
+
+Sound because every rewrite is an identity of arithmetic modulo 2**32, or follows from a load of n
+bytes being less than 256**n. A value that is no longer needed is no longer loaded, which shows only
+where the packet is cut off before it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pfcompile.errors import FilterError
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
+from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.graph import (
+    Accept,
+    Block,
+    Branch,
+    Builder,
+    Graph,
+    Label,
+    Let,
+    Reject,
+    Test,
+    rebuild,
+)
+from pfcompile.ir.values import (
+    Ancillary,
+    Arithmetic,
+    Const,
+    Load,
+    PacketLength,
+    Value,
+    Variable,
+    arithmetic,
+    const,
+    load_at,
+    split_offset,
+)
+from pfcompile.ir.values import add as add_offsets
+
+
+def fold(graph: Graph) -> Graph:
+    """Return `graph` with values and tests simplified.
+
+    Raises:
+        FilterError: A constant division by zero or too long a shift, found only now.
+    """
+    simplify = Simplifier()
+
+    def rewrite(builder: Builder, block: Block) -> Label:
+        try:
+            return _rewrite(builder, block, simplify)
+        except _MeaninglessError as error:
+            origin = block.origin if isinstance(block, Branch | Let) else None
+            raise FilterError(str(error), span=origin) from None
+
+    return rebuild(graph, rewrite)
+
+
+def _rewrite(builder: Builder, block: Block, simplify: Simplifier) -> Label:
+    match block:
+        case Branch(test=test, yes=yes, no=no, origin=origin):
+            plain = Test(test.op, simplify(test.left), simplify(test.right))
+            decided = decide(plain)
+            if decided is None:
+                plain, swapped = canonical(plain)
+                if swapped:
+                    yes, no = no, yes
+                decided = decide(plain)
+            if decided is not None:
+                return yes if decided else no
+            return builder.add(Branch(plain, yes, no, origin))
+        case Let(variable=variable, value=value, next=after, origin=origin):
+            return builder.add(Let(variable, simplify(value), after, origin))
+        case Accept() | Reject():
+            return builder.add(block)
+
+
+class _MeaninglessError(Exception):
+    """Arithmetic that has no value for any packet."""
+
+
+_IDENTITY: Final = {
+    # x op 0 == x
+    ArithmeticOp.ADD: 0,
+    ArithmeticOp.SUB: 0,
+    ArithmeticOp.OR: 0,
+    ArithmeticOp.XOR: 0,
+    ArithmeticOp.LSH: 0,
+    ArithmeticOp.RSH: 0,
+    # and these
+    ArithmeticOp.MUL: 1,
+    ArithmeticOp.DIV: 1,
+    ArithmeticOp.AND: WORD,
+}
+_ANNIHILATOR: Final = {
+    ArithmeticOp.MUL: (0, 0),
+    ArithmeticOp.AND: (0, 0),
+    ArithmeticOp.OR: (WORD, WORD),
+    ArithmeticOp.MOD: (1, 0),
+}
+"""Operator to the right operand that decides the result, and the result."""
+
+_COMMUTATIVE: Final = frozenset(
+    {
+        ArithmeticOp.ADD,
+        ArithmeticOp.MUL,
+        ArithmeticOp.AND,
+        ArithmeticOp.OR,
+        ArithmeticOp.XOR,
+    }
+)
+_SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
+_DIVISIONS: Final = {
+    ArithmeticOp.DIV: "division by zero",
+    ArithmeticOp.MOD: "modulus by zero",
+}
+
+
+def upper_bound(value: Value) -> int:
+    """Return a number that `value` never exceeds."""
+    match value:
+        case Const(value=k):
+            return k
+        case Load(size=size) | Ancillary(size=size):
+            # Metadata is a whole word however many bytes are asked for.
+            return WORD if isinstance(value, Ancillary) else (1 << 8 * size) - 1
+        case Arithmetic(op=ArithmeticOp.AND, left=left, right=right):
+            return min(upper_bound(left), upper_bound(right))
+        case Arithmetic(op=ArithmeticOp.OR | ArithmeticOp.XOR, left=left, right=right):
+            return (1 << max(upper_bound(left), upper_bound(right)).bit_length()) - 1
+        case Arithmetic(op=ArithmeticOp.RSH, left=left, right=Const(value=k)):
+            return upper_bound(left) >> k
+        case Arithmetic(op=ArithmeticOp.LSH, left=left, right=Const(value=k)):
+            return min(upper_bound(left) << k, WORD)
+        case Arithmetic(op=ArithmeticOp.DIV, left=left, right=Const(value=k)) if k:
+            return upper_bound(left) // k
+        case Arithmetic(op=ArithmeticOp.MOD, right=Const(value=k)) if k:
+            return k - 1
+        case Arithmetic(op=ArithmeticOp.ADD, left=left, right=right):
+            return min(upper_bound(left) + upper_bound(right), WORD)
+        case _:
+            return WORD
+
+
+class Simplifier:
+    """Simplifies values, each only once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Value, Value] = {}
+
+    def __call__(self, value: Value) -> Value:
+        """Return the simplest value known to be equal to `value`."""
+        found = self._known.get(value)
+        if found is None:
+            found = self._known[value] = self._simplify(value)
+        return found
+
+    def _simplify(self, value: Value) -> Value:
+        match value:
+            case Const() | PacketLength() | Ancillary() | Variable():
+                return value
+            case Load(base=None):
+                return value
+            case Load(size=size, base=base, offset=offset):
+                assert base is not None
+                return load_at(size, add_offsets(self(base), const(offset)))
+            case Arithmetic(op=op, left=left, right=right):
+                return binary(op, self(left), self(right))
+
+
+def binary(op: ArithmeticOp, left: Value, right: Value) -> Value:
+    """Return `left op right` for operands that are simple already."""
+    if isinstance(right, Const):
+        return _with_constant(op, left, right.value)
+    if op in _COMMUTATIVE and isinstance(left, Const):
+        return _with_constant(op, right, left.value)
+    if op in _SHIFTS and isinstance(left, Const) and left.value == 0:
+        return left
+    return arithmetic(op, left, right)
+
+
+def _with_constant(op: ArithmeticOp, left: Value, k: int) -> Value:
+    if op in _DIVISIONS and k == 0:
+        raise _MeaninglessError(_DIVISIONS[op])
+    if isinstance(left, Const):
+        result = alu(op, left.value, k)
+        assert result is not None
+        return const(result)
+    if op in _SHIFTS and k > 31:
+        message = "shift by more than 31 bits"
+        raise _MeaninglessError(message)
+    if _IDENTITY.get(op) == k:
+        return left
+    decisive = _ANNIHILATOR.get(op)
+    if decisive is not None and decisive[0] == k:
+        return const(decisive[1])
+    return _reduce(op, left, k)
+
+
+def _reduce(op: ArithmeticOp, left: Value, k: int) -> Value:
+    """Return `left op k` in a cheaper operator, or joined with an operation inside `left`."""
+    power = k.bit_length() - 1 if k and k & (k - 1) == 0 else None
+    match op:
+        case ArithmeticOp.SUB:
+            return binary(ArithmeticOp.ADD, left, const(-k))
+        case ArithmeticOp.MUL if power is not None:
+            return binary(ArithmeticOp.LSH, left, const(power))
+        case ArithmeticOp.DIV if power is not None:
+            return binary(ArithmeticOp.RSH, left, const(power))
+        case ArithmeticOp.MOD if power is not None:
+            return binary(ArithmeticOp.AND, left, const(k - 1))
+        case ArithmeticOp.AND:
+            return _mask(left, k)
+        case ArithmeticOp.RSH if upper_bound(left) >> k == 0:
+            return const(0)
+        case ArithmeticOp.DIV | ArithmeticOp.MOD if upper_bound(left) < k:
+            return const(0) if op is ArithmeticOp.DIV else left
+        case _:
+            pass
+    match op, left:
+        case (
+            ArithmeticOp.ADD | ArithmeticOp.OR | ArithmeticOp.XOR | ArithmeticOp.MUL,
+            Arithmetic(op=inner, left=base, right=Const(value=j)),
+        ) if inner is op:
+            joined = alu(op, j, k)
+            assert joined is not None
+            return _with_constant(op, base, joined)
+        case (
+            ArithmeticOp.LSH | ArithmeticOp.RSH,
+            Arithmetic(op=inner, left=base, right=Const(value=j)),
+        ) if inner is op:
+            return _with_constant(op, base, j + k) if j + k < 32 else const(0)
+        case ArithmeticOp.RSH, Arithmetic(op=ArithmeticOp.AND, left=base, right=Const(value=j)):
+            # (x & j) >> k: the mask moved outside can be smaller, or vanish.
+            shifted = binary(ArithmeticOp.RSH, base, const(k))
+            return binary(ArithmeticOp.AND, shifted, const(j >> k))
+        case _:
+            return arithmetic(op, left, const(k))
+
+
+def _mask(left: Value, mask: int) -> Value:
+    """Return `left & mask`, without bits that `left` never has."""
+    mask &= (1 << upper_bound(left).bit_length()) - 1
+    if mask == 0:
+        return const(0)
+    if mask == (1 << upper_bound(left).bit_length()) - 1:
+        return left
+    match left:
+        case Arithmetic(op=ArithmeticOp.AND, left=base, right=Const(value=j)):
+            return _with_constant(ArithmeticOp.AND, base, j & mask)
+        case _:
+            return arithmetic(ArithmeticOp.AND, left, const(mask))
+
+
+def decide(test: Test) -> bool | None:
+    """Return what a test gives for every packet, or None where that depends on the packet."""
+    op, left, right = test.op, test.left, test.right
+    if left is right and op is not Comparison.SET:
+        return op is not Comparison.GT
+    if isinstance(left, Const) and isinstance(right, Const):
+        return holds(op, left.value, right.value)
+    if isinstance(left, Const):
+        if op is Comparison.EQ or op is Comparison.SET:
+            return decide(Test(op, right, left))
+        return None
+    if not isinstance(right, Const):
+        return None
+    k, bound = right.value, upper_bound(left)
+    match op:
+        case Comparison.EQ if k > bound:
+            return False
+        case Comparison.GT if k >= bound:
+            return False
+        case Comparison.GE if k == 0:
+            return True
+        case Comparison.GE if k > bound:
+            return False
+        case Comparison.SET if k & ((1 << bound.bit_length()) - 1) == 0:
+            return False
+        case _:
+            return None
+
+
+def holds(op: Comparison, a: int, b: int) -> bool:
+    """Return whether `a op b`, both unsigned words."""
+    match op:
+        case Comparison.EQ:
+            return a == b
+        case Comparison.GT:
+            return a > b
+        case Comparison.GE:
+            return a >= b
+        case Comparison.SET:
+            return a & b != 0
+
+
+def canonical(test: Test) -> tuple[Test, bool]:
+    """Return the one way to write an undecided test, and whether its outcome is turned round.
+
+    The constant stands at the right; `>=` a constant is `>` the one below; a test of one bit or of
+    "any bits" is `&`; what equality with a constant says of `x + 1` it says of `x`.
+    """
+    op, left, right = test.op, test.left, test.right
+    if isinstance(left, Const) and not isinstance(right, Const):
+        if op in {Comparison.EQ, Comparison.SET}:
+            return canonical(Test(op, right, left))
+        # k > x is not (x >= k); k >= x is not (x > k).
+        other = Comparison.GE if op is Comparison.GT else Comparison.GT
+        mirrored, swapped = canonical(Test(other, right, left))
+        return mirrored, not swapped
+    if not isinstance(right, Const):
+        return test, False
+    k = right.value
+    match op, left:
+        case Comparison.EQ, Arithmetic(op=ArithmeticOp.AND, left=base, right=Const(value=mask)):
+            if k == 0:
+                return Test(Comparison.SET, base, const(mask)), True
+            if k == mask and mask & (mask - 1) == 0:
+                return Test(Comparison.SET, base, const(mask)), False
+        case Comparison.EQ, Arithmetic(op=ArithmeticOp.ADD, left=base, right=Const(value=j)):
+            return canonical(Test(Comparison.EQ, base, const(k - j)))
+        case Comparison.EQ, Arithmetic(op=ArithmeticOp.XOR, left=base, right=Const(value=j)):
+            return canonical(Test(Comparison.EQ, base, const(k ^ j)))
+        case Comparison.EQ, Arithmetic(op=ArithmeticOp.SUB, left=a, right=b) if k == 0:
+            return canonical(Test(Comparison.EQ, a, b))
+        case Comparison.GE, _:
+            return canonical(Test(Comparison.GT, left, const(k - 1)))
+        case Comparison.SET, Arithmetic(op=ArithmeticOp.AND, left=base, right=Const(value=mask)):
+            return canonical(Test(Comparison.SET, base, const(mask & k)))
+        case Comparison.GT, Arithmetic(op=ArithmeticOp.AND, left=base, right=Const(value=mask)) if (
+            k == 0
+        ):
+            return Test(Comparison.SET, base, const(mask)), False
+        case _:
+            pass
+    if op is Comparison.GT and k == 0:
+        equal_zero, swapped = canonical(Test(Comparison.EQ, left, right))
+        return equal_zero, not swapped
+    if op is Comparison.SET:
+        bits = (1 << upper_bound(left).bit_length()) - 1
+        if k & bits == bits:
+            # Any bit at all: "not equal to 0".
+            return Test(Comparison.EQ, left, const(0)), True
+        if k & bits != k:
+            return Test(Comparison.SET, left, const(k & bits)), False
+    return test, False

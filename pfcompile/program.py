@@ -1,0 +1,103 @@
+"""What `compile` returns: a classic BPF program and what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.cbpf import listing, savefile
+from pfcompile.cbpf.interpreter import prepare
+from pfcompile.cbpf.listing import dump
+from pfcompile.facts import link_types
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    from pfcompile.cbpf.interpreter import Machine
+    from pfcompile.cbpf.isa import Instruction
+
+
+FORMATS: Final = (*listing.FORMATS, "savefile")
+"""What `Program.dump` and `--format` write."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled filter.
+
+    Attributes:
+        instructions: 1 to 4096 classic BPF instructions.
+        dlt: The link type (DLT value) that it is for.
+        snaplen: What it returns for a packet that matches, in bytes.
+        text: The expression.
+        optimized: Whether the optimiser has run.
+        netmask: The IPv4 netmask that it was compiled with, or None.
+    """
+
+    instructions: tuple[Instruction, ...]
+    dlt: int
+    snaplen: int
+    text: str = ""
+    optimized: bool = True
+    netmask: int | None = field(default=None, kw_only=True)
+
+    @property
+    def link_type(self) -> str:
+        """The link type's name without `DLT_`, or its number where it has none."""
+        row = link_types.by_dlt(self.dlt)
+        return str(self.dlt) if row is None else row.name
+
+    @cached_property
+    def _machine(self) -> Machine:
+        return prepare(self.instructions)
+
+    def match(
+        self,
+        packet: bytes | bytearray | memoryview,
+        wire_length: int | None = None,
+        ancillary: Mapping[int, int] | None = None,
+    ) -> int:
+        """Return what the program returns for a packet: 0, or the snaplen where it matches.
+
+        Args:
+            packet: The captured bytes, from the link header on.
+            wire_length: The packet's length on the wire; None where all of it was captured.
+            ancillary: Words of the kernel's metadata by their offset from SKF_AD_OFF.
+        """
+        return self._machine(packet, wire_length, ancillary)
+
+    def dump(self, format: str = "tcpdump") -> str | bytes:  # noqa: A002 - the interface's word
+        """Return the program in one of `FORMATS`; bytes for "raw" and "savefile".
+
+        Raises:
+            ProgramError: There is no such format, or the program does not fit it.
+        """
+        if format == "savefile":
+            return savefile.write(self._savefile())
+        return dump(self.instructions, format)
+
+    def _savefile(self) -> savefile.Savefile:
+        row = link_types.by_dlt(self.dlt)
+        return savefile.Savefile(
+            self.instructions,
+            self.snaplen,
+            link_types.linktype_of_dlt(self.dlt),
+            link_type_name=None if row is None else row.name,
+            expression=self.text if self.text.isascii() else None,
+            optimize=self.optimized,
+            netmask=self.netmask,
+        )
+
+    def attach(self, sock: socket.socket) -> None:
+        """Make the kernel drop what this program rejects before `sock` sees it.
+
+        Raises:
+            KernelError: The kernel refused.
+
+        Source: socket(7), SO_ATTACH_FILTER.
+        """
+        from pfcompile.kernel.socket_filter import attach  # noqa: PLC0415 - rarely needed
+
+        attach(self.instructions, sock)

@@ -1,0 +1,294 @@
+"""A classic program read as a formula: its verdict in terms of the packet.
+
+Instructions are taken in order, which is an order of the graph because jumps only go forward. Every
+one has the condition under which it is reached; where paths meet, each register that is still
+wanted becomes a choice between its values. Every instruction is read once, so the formula grows
+with the program and not with its number of paths.
+
+What is decided here, as the language and libpcap's interpreter do, and where kernels differ:
+
+* `X + k` wraps modulo 2**32 before it is compared with the captured length (as in a kernel);
+* a shift by 32 or more gives 0 (a kernel shifts by the low five bits of X);
+* a division or modulus by zero ends the program with 0, an ordinary verdict;
+* a load past the captured bytes ends it with 0 too, but proofs leave such packets out;
+* an absolute load of one of the kernel's metadata words gives a free word, whatever the load's
+  size: the same one each time, even for RANDOM. ALU_XOR_X is arithmetic. A search for a netlink
+  attribute finds anything at all, but the same whenever A and X are the same terms;
+* registers and scratch memory that were never written hold 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.cbpf.isa import (
+    ROW_OF,
+    SCRATCH_WORDS,
+    Ancillary,
+    Class,
+    Instruction,
+    Operand,
+    Place,
+    Row,
+    ancillary_word,
+    successors,
+)
+from pfcompile.errors import ProgramError
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp
+from pfcompile.ir.comparison import Comparison
+from pfcompile.prove.packet import Address, SymbolicPacket
+from pfcompile.prove.words import (
+    Condition,
+    Word,
+    arithmetic,
+    at_most,
+    both,
+    choose,
+    either,
+    equal,
+    negation,
+    split,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """One way in which a program ends.
+
+    Attributes:
+        reached: When it ends so.
+        value: What it returns then.
+    """
+
+    reached: Condition
+    value: Word
+
+
+def read_program(program: Sequence[Instruction], packet: SymbolicPacket) -> list[Return]:
+    """Return how `program` ends on `packet`; exactly one of the ways holds for any packet.
+
+    Programs may be longer than a kernel takes.
+
+    Raises:
+        ProgramError: An operation or scratch word does not exist, a jump leads backward or past the
+            end, or the program can run off its end.
+    """
+    return _Walk(program, packet).returns()
+
+
+_A: Final = 0
+_X: Final = 1
+_M: Final = 2
+_WIDTH: Final = _M + SCRATCH_WORDS
+"""Where registers stand in a state: A, X, then M[0] to M[15]."""
+
+_DIVIDES: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
+
+
+def _shares_a_bit(a: Word, b: Word) -> Condition:
+    return negation(equal(arithmetic(ArithmeticOp.AND, a, b), 0))
+
+
+_COMPARE: Final[Mapping[Comparison, Callable[[Word, Word], Condition]]] = {
+    Comparison.EQ: equal,
+    Comparison.GT: lambda a, b: negation(at_most(a, b)),
+    Comparison.GE: lambda a, b: at_most(b, a),
+    Comparison.SET: _shares_a_bit,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """The registers on one way to an instruction, and when it is taken."""
+
+    reached: Condition
+    registers: tuple[Word, ...]
+
+    def put(self, register: int, value: Word) -> _Arrival:
+        """Return the same with another value in one register."""
+        registers = list(self.registers)
+        registers[register] = value
+        return _Arrival(self.reached, tuple(registers))
+
+
+_START: Final = _Arrival(reached=True, registers=(0,) * _WIDTH)
+
+
+@dataclass(slots=True)
+class _Walk:
+    program: Sequence[Instruction]
+    packet: SymbolicPacket
+    _arrivals: dict[int, list[_Arrival]] = field(default_factory=dict)
+    _ends: list[Return] = field(default_factory=list)
+
+    def returns(self) -> list[Return]:
+        _check(self.program)
+        wanted = _wanted(self.program)
+        self._arrivals[0] = [_START]
+        for position, instruction in enumerate(self.program):
+            arrivals = self._arrivals.pop(position, None)
+            if arrivals is not None:
+                here = _meet(arrivals, wanted[position])
+                self._step(position, instruction, here)
+        return self._ends
+
+    def _step(self, position: int, instruction: Instruction, here: _Arrival) -> None:
+        row = ROW_OF[instruction.code]
+        match row.instruction_class:
+            case Class.RET:
+                self._ends.append(Return(here.reached, _operand(row, instruction, here)))
+            case Class.JMP if row.comparison is None:
+                self._go(successors(position, instruction)[0], here)
+            case Class.JMP:
+                self._branch(position, instruction, here)
+            case Class.ALU if row.arithmetic is not None:
+                self._compute(position, row.arithmetic, _operand(row, instruction, here), here)
+            case _:
+                register, value = self._move(row, instruction, here)
+                self._go(position + 1, here.put(register, value))
+
+    def _go(self, target: int, arrival: _Arrival) -> None:
+        if arrival.reached is not False:
+            self._arrivals.setdefault(target, []).append(arrival)
+
+    def _branch(self, position: int, instruction: Instruction, here: _Arrival) -> None:
+        row = ROW_OF[instruction.code]
+        yes, no = successors(position, instruction)
+        if yes == no or row.comparison is None:
+            self._go(yes, here)
+            return
+        right = _operand(row, instruction, here)
+        holds = _COMPARE[row.comparison](here.registers[_A], right)
+        self._go(yes, _Arrival(both(here.reached, holds), here.registers))
+        self._go(no, _Arrival(both(here.reached, negation(holds)), here.registers))
+
+    def _compute(self, position: int, op: ArithmeticOp, right: Word, here: _Arrival) -> None:
+        if op in _DIVIDES:
+            by_zero = equal(right, 0)
+            ends = both(here.reached, by_zero)
+            if ends is not False:
+                self._ends.append(Return(ends, 0))
+            here = _Arrival(both(here.reached, negation(by_zero)), here.registers)
+        self._go(position + 1, here.put(_A, arithmetic(op, here.registers[_A], right)))
+
+    def _move(self, row: Row, instruction: Instruction, here: _Arrival) -> tuple[int, Word]:
+        """Return the register that an instruction without jumps writes, and what it writes."""
+        a, x = here.registers[_A], here.registers[_X]
+        k = instruction.k
+        match row.instruction_class:
+            case Class.LD:
+                return _A, self._loaded(row, instruction, here)
+            case Class.LDX:
+                return _X, self._loaded(row, instruction, here)
+            case Class.ST:
+                return _M + k, a
+            case Class.STX:
+                return _M + k, x
+            case Class.MISC:
+                return (_X, a) if Place.X in row.writes else (_A, x)
+            case _:
+                # Of the arithmetic, only the negation has no operator.
+                return _A, arithmetic(ArithmeticOp.SUB, 0, a)
+
+    def _loaded(self, row: Row, instruction: Instruction, here: _Arrival) -> Word:
+        match row.operand:
+            case Operand.ABSOLUTE:
+                metadata = ancillary_word(instruction)
+                if metadata is not None:
+                    return self._metadata(metadata.word, metadata.reads, here)
+                return self.packet.load(here.reached, Address(0, instruction.k), row.size)
+            case Operand.INDIRECT:
+                base, displacement = split(here.registers[_X])
+                address = Address(base, displacement + instruction.k & WORD)
+                return self.packet.load(here.reached, address, row.size)
+            case Operand.HEADER:
+                first = self.packet.load(here.reached, Address(0, instruction.k), row.size)
+                words = arithmetic(ArithmeticOp.AND, first, 0xF)
+                return arithmetic(ArithmeticOp.MUL, words, 4)
+            case Operand.LENGTH:
+                return self.packet.wire_length
+            case _:
+                return _operand(row, instruction, here)
+
+    def _metadata(self, word: Ancillary, reads: Place, here: _Arrival) -> Word:
+        a, x = here.registers[_A], here.registers[_X]
+        if word is Ancillary.ALU_XOR_X:
+            return arithmetic(ArithmeticOp.XOR, a, x)
+        if Place.PACKET in reads:
+            return self.packet.search(word, a, x)
+        return self.packet.metadata(word)
+
+
+def _operand(row: Row, instruction: Instruction, here: _Arrival) -> Word:
+    """Return an operand that is a constant, a register or a scratch word."""
+    match row.operand:
+        case Operand.INDEX:
+            return here.registers[_X]
+        case Operand.ACCUMULATOR:
+            return here.registers[_A]
+        case Operand.SCRATCH:
+            return here.registers[_M + instruction.k]
+        case _:
+            return instruction.k
+
+
+def _meet(arrivals: list[_Arrival], wanted: frozenset[int]) -> _Arrival:
+    """Return the one state that stands for all ways to an instruction.
+
+    A register that no later instruction reads becomes 0, so that no choice is built for it.
+    """
+    first, *others = arrivals
+    registers: list[Word] = [0] * _WIDTH
+    for register in wanted:
+        value = first.registers[register]
+        for other in others:
+            # No packet comes on two ways at once, so their order does not matter.
+            value = choose(other.reached, other.registers[register], value)
+        registers[register] = value
+    return _Arrival(either([arrival.reached for arrival in arrivals]), tuple(registers))
+
+
+def _wanted(program: Sequence[Instruction]) -> list[frozenset[int]]:
+    """Return for each instruction the registers whose values may still be read from there on."""
+    wanted: list[frozenset[int]] = [frozenset()] * len(program)
+    for position in reversed(range(len(program))):
+        instruction = program[position]
+        row = ROW_OF[instruction.code]
+        metadata = ancillary_word(instruction)
+        reads = row.reads if metadata is None else metadata.reads
+        after = frozenset[int]().union(*(wanted[s] for s in successors(position, instruction)))
+        kept = after - _registers(row.writes, instruction.k)
+        wanted[position] = kept | _registers(reads, instruction.k)
+    return wanted
+
+
+def _registers(places: Place, k: int) -> frozenset[int]:
+    """Return the registers among `places`, M standing for the scratch word `k`."""
+    numbers = {Place.A: _A, Place.X: _X, Place.M: _M + k}
+    return frozenset(number for place, number in numbers.items() if place in places)
+
+
+def _check(program: Sequence[Instruction]) -> None:
+    """Refuse what cannot be read as a formula.
+
+    Raises:
+        ProgramError: As for `read_program`.
+    """
+    if not program:
+        raise ProgramError("the program has no instructions")
+    for position, instruction in enumerate(program):
+        row = ROW_OF.get(instruction.code)
+        if row is None:
+            raise ProgramError(f"instruction {position}: no such code {instruction.code:#x}")
+        if row.operand is Operand.SCRATCH and instruction.k >= SCRATCH_WORDS:
+            raise ProgramError(f"instruction {position}: there is no M[{instruction.k}]")
+        for target in successors(position, instruction):
+            # libpcap writes a jump backward, which only `protochain` needs, as a negative k.
+            if target > WORD and target & WORD <= position:
+                raise ProgramError(f"instruction {position} jumps backward: not loop-free")
+            if target >= len(program):
+                raise ProgramError(f"instruction {position} leads past the end of the program")
