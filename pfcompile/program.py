@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.cbpf import listing, savefile
+from pfcompile.cbpf import listing
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.listing import dump
 from pfcompile.facts import link_types
@@ -75,12 +75,14 @@ class Program:
             ProgramError: There is no such format, or the program does not fit it.
         """
         if format == "savefile":
-            return savefile.write(self._savefile())
+            return self._savefile()
         return dump(self.instructions, format)
 
-    def _savefile(self) -> savefile.Savefile:
+    def _savefile(self) -> bytes:
+        from pfcompile.cbpf import savefile  # noqa: PLC0415 - rarely needed
+
         row = link_types.by_dlt(self.dlt)
-        return savefile.Savefile(
+        contents = savefile.Savefile(
             self.instructions,
             self.snaplen,
             link_types.linktype_of_dlt(self.dlt),
@@ -89,6 +91,7 @@ class Program:
             optimize=self.optimized,
             netmask=self.netmask,
         )
+        return savefile.write(contents)
 
     def attach(self, sock: socket.socket) -> None:
         """Make the kernel drop what this program rejects before `sock` sees it.

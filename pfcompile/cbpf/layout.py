@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +43,9 @@ def block_order(graph: Graph) -> list[Label]:
     Of the blocks that may come next, one that the last block leads to is taken: so that an
     assignment needs no jump to what follows it, and jumps are short.
     """
-    waiting_for = {label: graph.digraph.in_degree(label) for label in graph.digraph}
+    waiting_for = Counter(
+        target for block in graph.blocks for target in dict.fromkeys(successors(block))
+    )
     ready, ends = [graph.entry], []
     order = []
     while ready:

@@ -13,7 +13,6 @@ import struct
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.cbpf.asm import disassemble
 from pfcompile.cbpf.isa import Class, Instruction, Op
 from pfcompile.cbpf.notation import describe, mnemonic, tcpdump_operand
 from pfcompile.errors import ProgramError
@@ -69,6 +68,13 @@ def decimal(instructions: Sequence[Instruction]) -> str:
     return f"{len(instructions)}\n" + "".join(f"{_numbers(i)}\n" for i in instructions)
 
 
+def asm(instructions: Sequence[Instruction]) -> str:
+    """Return the dialect of the kernel's bpf_asm, which `pfcompile.cbpf.asm` reads back."""
+    from pfcompile.cbpf.asm import disassemble  # noqa: PLC0415 - the assembler comes with it
+
+    return disassemble(instructions)
+
+
 def iptables(instructions: Sequence[Instruction]) -> str:
     """Return the one line that `iptables -m bpf --bytecode` takes.
 
@@ -121,7 +127,7 @@ FORMATS: Final[Mapping[str, Callable[[Sequence[Instruction]], str | bytes]]] = M
         "c": c,
         "decimal": decimal,
         "iptables": iptables,
-        "asm": disassemble,
+        "asm": asm,
         "json": as_json,
         "raw": raw,
     }

@@ -22,7 +22,9 @@ from pfcompile.captures.output import STANDARD_OUTPUT, Output
 from pfcompile.captures.records import NANOSECONDS, Interface, PcapHeader, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import NANOSECOND_DIALECT, AutomaticWriter
-from pfcompile.errors import FilterError, KernelError, PfcompileError
+from pfcompile.cli import common
+from pfcompile.compiler import compile as compile_text
+from pfcompile.errors import KernelError, PfcompileError
 from pfcompile.kernel.hardware_types import capture_link_type
 from pfcompile.kernel.interfaces import (
     ANY_INTERFACE,
@@ -41,16 +43,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from pfcompile.names.answers import Resolver
 
-STATUS_FAILED: Final = 1
-STATUS_USAGE: Final = 2
-STATUS_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
 
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _KIBIBYTE: Final = 1024
 
 
-@click.command()
+@click.command("capture")
 @click.option("-i", "--interface", metavar="IFACE", help="Capture on IFACE, or on `any`.")
 @click.option("-w", "path", metavar="OUT", help="Write the packets to OUT; `-` is standard output.")
 @click.option("-c", "count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
@@ -76,8 +76,8 @@ _KIBIBYTE: Final = 1024
     help="Size of the kernel's queue in KiB.",
 )
 @click.option("-D", "list_interfaces", is_flag=True, help="List the interfaces and exit.")
-@click.argument("expression", nargs=-1, metavar="[EXPR]...")
-def capture(
+@click.argument("words", nargs=-1, metavar="[EXPR]...")
+def command(
     *,
     interface: str | None,
     path: str | None,
@@ -90,7 +90,7 @@ def capture(
     unbuffered: bool,
     buffer_size: int,
     list_interfaces: bool,
-    expression: tuple[str, ...],
+    words: tuple[str, ...],
 ) -> None:
     """Capture packets from an interface that match EXPR.
 
@@ -106,26 +106,22 @@ def capture(
         raise click.UsageError(f"capture on which interface? -i one of: {names}")
     if path == STANDARD_OUTPUT and sys.stdout.isatty():
         raise click.UsageError("a capture is not written to a terminal")
-    text = _expression(expression, file)
+    text = common.expression(words, file)
     try:
         with _open(
             interface,
             text,
             snaplen=snaplen or MAX_SNAPLEN,
             optimize=not unoptimized,
-            names=not no_names,
+            resolver=common.resolver(no_names=no_names),
             promiscuous=not plain,
             buffer_bytes=buffer_size * _KIBIBYTE,
         ) as packets:
             _run(packets, path, snaplen or MAX_SNAPLEN, count, unbuffered=unbuffered)
-    except FilterError as error:
-        _complain(error)
-        sys.exit(STATUS_USAGE)
     except PfcompileError as error:
-        _complain(error)
-        sys.exit(STATUS_FAILED)
+        common.fail(error)
     except KeyboardInterrupt:
-        sys.exit(STATUS_INTERRUPTED)
+        raise click.Abort from None
 
 
 def _open(
@@ -134,7 +130,7 @@ def _open(
     *,
     snaplen: int,
     optimize: bool,
-    names: bool,
+    resolver: Resolver,
     promiscuous: bool,
     buffer_bytes: int,
 ) -> PacketSocket:
@@ -142,19 +138,15 @@ def _open(
 
     A mistake in the expression is found before any privilege is needed.
     """
-    # Here, so that `--help`, `-D` and usage errors do not wait for the compiler to load.
-    from pfcompile.compiler import compile as compile_filter  # noqa: PLC0415
-    from pfcompile.names.resolvers import NoNames, SystemResolver  # noqa: PLC0415
-
     where = find_interface(interface)
-    program = compile_filter(
+    program = compile_text(
         text,
         link_type=capture_link_type(where).dlt,
         snaplen=snaplen,
         netmask=ipv4_netmask(where),
         optimize=optimize,
         live=True,
-        resolver=SystemResolver() if names else NoNames(),
+        resolver=resolver,
     )
     return PacketSocket(
         where.name,
@@ -269,10 +261,6 @@ def _ended_by_signals(packets: PacketSocket) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _complain(error: PfcompileError) -> None:
-    click.echo(f"pfcompile: {error}", err=True)
-
-
 def _say_where(packets: PacketSocket) -> None:
     """Say on standard error what is captured."""
     link_type = packets.link_type
@@ -298,19 +286,3 @@ def _is_file(path: str | None) -> bool:
         return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
     file = Path(path)
     return file.is_file() or not file.exists()
-
-
-def _expression(words: tuple[str, ...], file: str | None) -> str:
-    """Return the filter: the words as one expression, or what the file holds.
-
-    In a file, what stands behind a `#` is a comment, as for tcpdump.
-    """
-    if file is None:
-        return " ".join(words)
-    if words:
-        raise click.UsageError("give the expression with -F or as arguments, not both")
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"cannot read the expression from {file}: {error}") from error
-    return "\n".join(line.partition("#")[0] for line in text.splitlines())

@@ -1,22 +1,20 @@
 """The decision graph: blocks of one test each, ending in accept or reject.
 
-It is a networkx.DiGraph whose nodes are labels with the attribute `block` and whose edges follow
-from the blocks. It has no cycle: a filter always ends. Passes never change a graph; they build the
-next one with a `Builder`, which gives equal blocks one label.
+It has no cycle: a filter always ends. Passes never change a graph; they build the next one with a
+`Builder`, which gives equal blocks one label. Algorithms on graphs come from networkx, through
+`Graph.digraph`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NewType, TypeAlias
-
-import networkx
+from typing import TYPE_CHECKING, Any, NewType, TypeAlias, cast
 
 from pfcompile.errors import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pfcompile.ir.comparison import Comparison
     from pfcompile.ir.values import Value, Variable
@@ -93,33 +91,53 @@ def used_values(block: Block) -> tuple[Value, ...]:
 
 
 class Graph:
-    """A whole filter: a networkx.DiGraph and the label where it begins."""
+    """A whole filter: its blocks, each before the ones it may go to.
 
-    def __init__(self, digraph: Any, entry: Label) -> None:
-        self.digraph = digraph
-        self.entry = entry
+    A block's label is its place among them; the first is where the filter begins.
+    """
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.blocks = tuple(blocks)
+
+    @property
+    def entry(self) -> Label:
+        """Where the filter begins."""
+        return Label(0)
 
     def __getitem__(self, label: Label) -> Block:
-        block: Block = self.digraph.nodes[label]["block"]
-        return block
+        return self.blocks[label]
 
     def __len__(self) -> int:
-        return len(self.digraph)
+        return len(self.blocks)
 
-    @cached_property
-    def order(self) -> tuple[Label, ...]:
-        """The labels, each before the ones it may go to; the entry is the first."""
-        return tuple(networkx.topological_sort(self.digraph))
-
-    def predecessors(self, label: Label) -> Iterable[Label]:
-        """Return the labels of the blocks that may go to this one."""
-        found: Iterable[Label] = self.digraph.predecessors(label)
-        return found
+    @property
+    def labels(self) -> Sequence[Label]:
+        """The labels, each before the ones that its block may go to."""
+        return cast("Sequence[Label]", range(len(self.blocks)))
 
     @property
     def is_constant(self) -> bool:
         """Whether the filter gives every packet the same answer, without a look at it."""
-        return isinstance(self[self.entry], Accept | Reject)
+        return isinstance(self.blocks[0], Accept | Reject)
+
+    @cached_property
+    def digraph(self) -> Any:
+        """The same as a networkx.DiGraph, whose nodes have the attribute `block`.
+
+        Dominators, longest paths and drawings come from there. It is made when it is first asked
+        for, since networkx takes longer to load than a filter to compile.
+        """
+        import networkx  # noqa: PLC0415 - see above
+
+        digraph = networkx.DiGraph()
+        for label, block in enumerate(self.blocks):
+            digraph.add_node(label, block=block)
+        digraph.add_edges_from(
+            (label, target)
+            for label, block in enumerate(self.blocks)
+            for target in successors(block)
+        )
+        return digraph
 
 
 class Builder:
@@ -159,16 +177,7 @@ class Builder:
         # Built from its ends, a block's number is above those of the blocks it may go to: falling
         # numbers are an order from the entry on, and renaming by it keeps texts short and stable.
         names = {label: Label(i) for i, label in enumerate(sorted(reached, reverse=True))}
-        digraph = networkx.DiGraph()
-        for label, name in names.items():
-            block = _renamed(self._blocks[label], names)
-            digraph.add_node(name, block=block)
-        digraph.add_edges_from(
-            (name, target)
-            for name, block in digraph.nodes(data="block")
-            for target in successors(block)
-        )
-        return Graph(digraph, names[entry])
+        return Graph([_renamed(self._blocks[label], names) for label in names])
 
 
 def _renamed(block: Block, names: Mapping[Label, Label]) -> Block:
@@ -189,6 +198,6 @@ def rebuild(graph: Graph, rewrite: Callable[[Builder, Block], Label]) -> Graph:
     """
     builder = Builder()
     names: dict[Label, Label] = {}
-    for label in reversed(graph.order):
+    for label in reversed(graph.labels):
         names[label] = rewrite(builder, _renamed(graph[label], names))
     return builder.finish(names[graph.entry])

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts.ip_protocols import PROTOCOL_NAMES
-from pfcompile.facts.services import service_ports
 from pfcompile.names.answers import Host, LookupRefused, Service, numeric_service
 from pfcompile.names.tables import find_ethernet, find_network
 
@@ -233,6 +232,8 @@ class StaticResolver:
 
 def _shipped_service(name: str) -> Service | None:
     """Return a service's ports from the table that is shipped, or None."""
+    from pfcompile.facts.services import service_ports  # noqa: PLC0415 - a long table
+
     row = service_ports(name)
     return None if row is None else Service(row.tcp, row.udp, row.sctp)
 

@@ -49,7 +49,7 @@ def thread_jumps(graph: Graph) -> Graph:
         return label
 
     entry = go(graph.entry, NOTHING)
-    for label in graph.order:
+    for label in graph.labels:
         facts = arriving.pop(label, None)
         block = graph[label]
         match block:
@@ -71,7 +71,7 @@ def _rebuilt(blocks: dict[Label, Block], graph: Graph, entry: Label) -> Graph:
     """Return the graph of `blocks`, whose labels are those of `graph`."""
     builder = Builder()
     names: dict[Label, Label] = {}
-    for label in reversed(graph.order):
+    for label in reversed(graph.labels):
         match blocks.get(label):
             case None:
                 continue

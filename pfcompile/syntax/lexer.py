@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ply import lex
@@ -82,24 +83,27 @@ _FORMS: Final = tuple(
                 rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}",
             ),
         ),
-        ("IPV6", tuple(_ipv6_patterns())),
+        ("IPV6", ()),  # compiled only where one may stand: _forms_with_ipv6
         ("BAD_MAC", (rf"{_BYTE}:+(?:{_BYTE}:+)+",)),
         # Ends in a letter, digit or dot, so that `80-` is a number and a minus sign.
         ("ID", (r"[A-Za-z0-9](?:[-_.A-Za-z0-9]*[.A-Za-z0-9])?", r"\\[^ !()\n\t]+")),
     )
 )
 
-_WORD_FORMS: Final = tuple(
-    (form, [pattern for pattern in patterns if form != "IPV6"]) for form, patterns in _FORMS
-)
 _COLON_AHEAD: Final = re.compile(r"[0-9A-Fa-f]{0,4}:")
+
+
+@cache
+def _forms_with_ipv6() -> tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]:
+    """Return the forms with the 70-odd shapes of an IPv6 address among them."""
+    shapes = tuple(re.compile(pattern) for pattern in _ipv6_patterns())
+    return tuple((form, shapes if form == "IPV6" else patterns) for form, patterns in _FORMS)
 
 
 def _longest(text: str, start: int) -> tuple[str, str]:
     """Return the form and the text of the longest word at `start`; the text may be empty."""
     best_form, best_end = "ID", start
-    # The 70-odd shapes of an IPv6 address are looked at only where one can begin.
-    forms = _FORMS if _COLON_AHEAD.match(text, start) else _WORD_FORMS
+    forms = _forms_with_ipv6() if _COLON_AHEAD.match(text, start) else _FORMS
     for form, patterns in forms:
         for pattern in patterns:
             match = pattern.match(text, start)
