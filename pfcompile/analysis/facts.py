@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _MOST_EXCLUDED: Final = 16
 """How many numbers that a value is not are kept; to forget one is sound."""
 
+_MOST_CANDIDATES: Final = 16
+"""How many numbers that a value may be are kept; above, only their range and common bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -43,6 +46,7 @@ class Known:
         bits: What they are; 0 outside `mask`.
         low, high: The range it lies in, both ends included.
         excluded: Numbers in that range that it is not.
+        among: The few numbers that it can be; None where they are not so few.
     """
 
     mask: int = 0
@@ -50,6 +54,7 @@ class Known:
     low: int = 0
     high: int = WORD
     excluded: frozenset[int] = frozenset()
+    among: frozenset[int] | None = None
 
     @property
     def is_impossible(self) -> bool:
@@ -62,10 +67,13 @@ class Known:
             self.low <= number <= self.high
             and number & self.mask == self.bits
             and number not in self.excluded
+            and (self.among is None or number in self.among)
         )
 
     def narrowed(self) -> Known:
         """Return the same knowledge with each part made as sharp as the others allow."""
+        if self.among is not None:
+            return one_of(frozenset(n for n in self.among if self.allows(n)))
         mask, bits = self.mask, self.bits
         low = max(self.low, bits)
         high = min(self.high, bits | (WORD & ~mask))
@@ -86,7 +94,8 @@ class Known:
             if low > high:
                 return IMPOSSIBLE
             excluded = frozenset(n for n in excluded if low < n < high)
-        return Known(mask, bits, low, high, excluded)
+        among = frozenset({low}) if low == high else None
+        return Known(mask, bits, low, high, excluded, among)
 
 
 ANYTHING: Final = Known()
@@ -95,7 +104,18 @@ IMPOSSIBLE: Final = Known(low=1, high=0)
 
 def exactly(number: int) -> Known:
     """Return the knowledge that a value is `number`."""
-    return Known(WORD, number, number, number)
+    return Known(WORD, number, number, number, among=frozenset({number}))
+
+
+def one_of(numbers: frozenset[int]) -> Known:
+    """Return the knowledge that a value is one of a few numbers."""
+    if not numbers:
+        return IMPOSSIBLE
+    ones, zeros = WORD, WORD
+    for number in numbers:
+        ones &= number
+        zeros &= ~number
+    return Known(ones | zeros, ones, min(numbers), max(numbers), among=numbers)
 
 
 def both(a: Known, b: Known) -> Known:
@@ -111,11 +131,16 @@ def both(a: Known, b: Known) -> Known:
         max(a.low, b.low),
         min(a.high, b.high),
         excluded,
+        a.among if b.among is None else b.among if a.among is None else a.among & b.among,
     ).narrowed()
 
 
 def either(a: Known, b: Known) -> Known:
     """Return what is known where `a` or `b` holds."""
+    if a.among is not None and b.among is not None:
+        candidates = a.among | b.among
+        if len(candidates) <= _MOST_CANDIDATES:
+            return one_of(candidates)
     mask = a.mask & b.mask & ~(a.bits ^ b.bits)
     excluded = frozenset(n for n in a.excluded | b.excluded if not a.allows(n) and not b.allows(n))
     return Known(mask, a.bits & mask, min(a.low, b.low), max(a.high, b.high), excluded)
@@ -289,6 +314,8 @@ NOTHING: Final = Facts()
 
 
 def _decide_equal(a: Known, b: Known) -> bool | None:
+    if a.among is not None and b.among is not None and not a.among & b.among:
+        return False
     if a.low == a.high and b.low == b.high:
         return a.low == b.low
     if a.low == a.high:

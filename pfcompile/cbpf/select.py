@@ -224,23 +224,24 @@ class Selector:
             or isinstance(value, Const | PacketLength)
         )
 
-    def _keeps_x(self, value: Value) -> bool:
-        """Whether A can be loaded with `value` while X stays as it is."""
-        if self.state.a is value or self.state.x is value:
-            return True
-        if self.state.slot_of(value) is not None:
+    def _keeps_x(self, value: Value, x: Value | None) -> bool:
+        """Whether A can be loaded with `value` while X, which holds `x`, stays as it is.
+
+        A is taken to hold nothing: it may have been used to bring `x` there.
+        """
+        if x is value or self.state.slot_of(value) is not None:
             return True
         match value:
             case Load(base=None, offset=offset):
                 return offset < ANCILLARY_BASE
             case Load(base=base):
-                return self.state.x is base
+                return x is base
             case Const() | PacketLength() | Ancillary() | Variable():
                 return True
             case Arithmetic(op=op, left=left, right=Const(value=k)) if _fits(op, k):
-                return header_length_offset(value) is None and self._keeps_x(left)
+                return header_length_offset(value) is None and self._keeps_x(left, x)
             case Arithmetic(op=ArithmeticOp.SUB, left=Const(value=0), right=right):
-                return self._keeps_x(right)
+                return self._keeps_x(right, x)
             case Arithmetic():
                 return False
 
@@ -278,21 +279,17 @@ class Selector:
     def _operands(self, op: ArithmeticOp | Comparison, left: Value, right: Value) -> None:
         """Bring `left` into A and `right` into X, or the other way round where that is the same."""
         state = self.state
-        if op in COMMUTATIVE and (
-            (state.x is left and state.x is not right)
-            or (state.a is right and state.a is not left)
-            or (not self._keeps_x(left) and self._goes_to_x_at_once(left))
-        ):
+        if op in COMMUTATIVE and self._better_swapped(left, right):
             left, right = right, left
         if left is right:
             self.to_a(left)
             self.to_x(right)
-        elif state.x is right and self._keeps_x(left):
-            self.to_a(left)
-        elif self._keeps_x(left) and not (state.a is left and self._goes_to_x_at_once(right)):
+        elif state.a is left and self._goes_to_x_at_once(right):
+            self.to_x(right)
+        elif self._keeps_x(left, right) or (state.x is right and state.a is left):
             self.to_x(right)
             self.to_a(left)
-        elif self._goes_to_x_at_once(right):
+        elif self._goes_to_x_at_once(right) and state.a is not right:
             self.to_a(left)
             self.to_x(right)
         else:
@@ -304,6 +301,17 @@ class Selector:
             self.to_a(left)
             self.to_x(right)
             self._in_use.discard(slot)
+
+    def _better_swapped(self, left: Value, right: Value) -> bool:
+        """Whether the operands of a commutative operator are nearer at hand the other way round."""
+        state = self.state
+        if state.x is right or state.a is left:
+            return False
+        if state.x is left or state.a is right:
+            return True
+        if self._keeps_x(left, right):
+            return False
+        return self._keeps_x(right, left) or self._goes_to_x_at_once(left)
 
     def _free_slot(self) -> int:
         """Return a scratch word that nothing needs."""

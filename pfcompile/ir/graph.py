@@ -196,8 +196,15 @@ def rebuild(graph: Graph, rewrite: Callable[[Builder, Block], Label]) -> Graph:
     `rewrite` gets a block whose targets are labels of the new graph already, and returns the label
     that stands for it there.
     """
+    return rebuild_with(graph, lambda builder, _label, block, _names: rewrite(builder, block))
+
+
+def rebuild_with(
+    graph: Graph, rewrite: Callable[[Builder, Label, Block, Mapping[Label, Label]], Label]
+) -> Graph:
+    """Return the same as `rebuild`; `rewrite` also gets the old label and all new labels so far."""
     builder = Builder()
     names: dict[Label, Label] = {}
     for label in reversed(graph.labels):
-        names[label] = rewrite(builder, _renamed(graph[label], names))
+        names[label] = rewrite(builder, label, _renamed(graph[label], names), names)
     return builder.finish(names[graph.entry])

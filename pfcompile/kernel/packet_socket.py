@@ -62,6 +62,9 @@ _TAG_OFFSETS: Final = {1: 12, 113: 14}
 get none back, as in libpcap."""
 
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(TPACKET_AUXDATA.size) + socket.CMSG_SPACE(TIMESPEC.size)
+_TIMESTAMPING_SECONDS: Final = 0.001
+"""The kernel starts to stamp packets in the background, net_enable_timestamp(); one that comes
+before bears the time at which it was read."""
 _UNREGISTER_SECONDS: Final = 0.2
 """How long an interface that is being removed may still be found, down, before it is gone."""
 
@@ -104,7 +107,7 @@ class PacketSocket:
     Attributes:
         interface: What is captured on.
         link_type: What each packet begins with, and so what the filter must be compiled for;
-            link_type_of() tells beforehand.
+            hardware_types.capture_link_type() tells beforehand.
     """
 
     def __init__(
@@ -149,8 +152,9 @@ class PacketSocket:
             raise refused(Operation.OPEN, error) from error
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
-            self._attach(instructions)
             self._configure(buffer_bytes)
+            self._attach(instructions)
+            time.sleep(_TIMESTAMPING_SECONDS)
             self._bind()
             if promiscuous and self.interface.name != ANY:
                 self._enter_promiscuous_mode()
@@ -350,15 +354,6 @@ class PacketSocket:
                 return refused(Operation.RECEIVE, errno.ENODEV, self.interface.name)
             time.sleep(_UNREGISTER_SECONDS / 20)
         return refused(Operation.RECEIVE, error, self.interface.name)
-
-
-def link_type_of(interface: str) -> LinkType:
-    """Return the link type of what PacketSocket(interface) will capture; needs no privilege.
-
-    Raises:
-        KernelError: No such interface, or of a kind that cannot be captured.
-    """
-    return capture_link_type(find_interface(interface))
 
 
 def _told_beside(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int, bytes]:

@@ -185,6 +185,15 @@ def binary(op: ArithmeticOp, left: Value, right: Value) -> Value:
         return _with_constant(op, right, left.value)
     if op in _SHIFTS and isinstance(left, Const) and left.value == 0:
         return left
+    if op is ArithmeticOp.ADD or op is ArithmeticOp.SUB:
+        # Constants go outside, where a load's offset takes them.
+        inner_left, k = split_offset(left)
+        inner_right, j = split_offset(right)
+        if k and inner_left is not None:
+            return binary(ArithmeticOp.ADD, binary(op, inner_left, right), const(k))
+        if j and inner_right is not None:
+            outside = const(j if op is ArithmeticOp.ADD else -j)
+            return binary(ArithmeticOp.ADD, binary(op, left, inner_right), outside)
     return arithmetic(op, left, right)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.passes.drop_dead_lets import drop_dead_lets
 from pfcompile.passes.fold import fold
+from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.thread_jumps import thread_jumps
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     fold,
     thread_jumps,
     drop_dead_lets,
+    group_tests,
+    thread_jumps,
 )
 
 
