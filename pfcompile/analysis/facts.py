@@ -152,15 +152,18 @@ _ByteKey: TypeAlias = tuple[Value | None, int]
 class Facts:
     """All that is known at one place. Never changed; `assume` and `forget` return others."""
 
-    __slots__ = ("_bytes", "_known")
+    __slots__ = ("_bytes", "_known", "_outcomes")
 
     def __init__(
         self,
         known: Mapping[Value, Known] | None = None,
         bytes_: Mapping[_ByteKey, tuple[int, int]] | None = None,
+        outcomes: Mapping[Test, bool] | None = None,
     ) -> None:
         self._known: Mapping[Value, Known] = {} if known is None else known
         self._bytes: Mapping[_ByteKey, tuple[int, int]] = {} if bytes_ is None else bytes_
+        # Of tests that say more than the facts about single values can hold.
+        self._outcomes: Mapping[Test, bool] = {} if outcomes is None else outcomes
 
     def of(self, value: Value) -> Known:
         """Return what is known of `value`."""
@@ -192,6 +195,9 @@ class Facts:
 
     def decide(self, test: Test) -> bool | None:
         """Return the outcome of `test` where it is known, else None."""
+        remembered = self._outcomes.get(test)
+        if remembered is not None:
+            return remembered
         a, b = self.of(test.left), self.of(test.right)
         match test.op:
             case Comparison.EQ:
@@ -235,21 +241,25 @@ class Facts:
                 return self._learn(test.left, Known(mask=k))
             case _:
                 # Some bit of several is set: with one bit it is known which.
-                learnt = Known(mask=k, bits=k) if k & (k - 1) == 0 else Known(low=1)
-                return self._learn(test.left, learnt)
+                if k & (k - 1) == 0:
+                    return self._learn(test.left, Known(mask=k, bits=k))
+                return self._remember(test, outcome)._learn(test.left, Known(low=1))
 
     def _assume_values(self, test: Test, outcome: bool) -> Facts:
         """Return the facts where a comparison of two unknown values has given `outcome`."""
         if test.op is Comparison.EQ and outcome:
             learnt = both(self.of(test.left), self.of(test.right))
             return self._learn(test.left, learnt)._learn(test.right, learnt)
-        return self
+        return self._remember(test, outcome)
+
+    def _remember(self, test: Test, outcome: bool) -> Facts:
+        return Facts(self._known, self._bytes, {**self._outcomes, test: outcome})
 
     def _learn(self, value: Value, news: Known) -> Facts:
         if isinstance(value, Const):
             return self
         known = both(self.of(value), news)
-        facts = Facts({**self._known, value: known}, self._bytes)
+        facts = Facts({**self._known, value: known}, self._bytes, self._outcomes)
         if known.is_impossible:
             return facts
         match value:
@@ -274,7 +284,7 @@ class Facts:
                 key = (load.base, load.offset + i & WORD)
                 old_mask, old_bits = noted.get(key, (0, 0))
                 noted[key] = (old_mask | mask, old_bits | known.bits >> shift & 0xFF)
-        return Facts(self._known, noted)
+        return Facts(self._known, noted, self._outcomes)
 
     def forget(self, variable: Variable) -> Facts:
         """Return the facts that do not depend on `variable`."""
@@ -284,13 +294,18 @@ class Facts:
             for key, k in self._bytes.items()
             if key[0] is None or variable not in variables(key[0])
         }
-        return Facts(known, bytes_)
+        outcomes = {
+            test: outcome
+            for test, outcome in self._outcomes.items()
+            if variable not in variables(test.left) and variable not in variables(test.right)
+        }
+        return Facts(known, bytes_, outcomes)
 
     def set_to(self, variable: Variable, value: Value) -> Facts:
         """Return the facts after `variable` was set to `value`."""
         known = self.of(value)
         facts = self.forget(variable)
-        return Facts({**facts._known, variable: known}, facts._bytes)
+        return Facts({**facts._known, variable: known}, facts._bytes, facts._outcomes)
 
     def met(self, other: Facts) -> Facts:
         """Return what is known where either these or the `other` facts hold."""
@@ -307,7 +322,12 @@ class Facts:
                 shared = mask & theirs[0] & ~(bits ^ theirs[1])
                 if shared:
                     bytes_[key] = (shared, bits & shared)
-        return Facts(known, bytes_)
+        outcomes = {
+            test: outcome
+            for test, outcome in self._outcomes.items()
+            if other._outcomes.get(test) is outcome
+        }
+        return Facts(known, bytes_, outcomes)
 
 
 NOTHING: Final = Facts()

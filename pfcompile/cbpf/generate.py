@@ -27,8 +27,8 @@ def generate(graph: Graph, snaplen: int) -> tuple[Instruction, ...]:
         FilterError: It needs more than 4096 instructions or 16 scratch words.
     """
     order = block_order(graph)
-    codes = _select(graph, order, snaplen)
-    program = assemble_blocks(order, _without_dead_stores(codes))
+    codes = _without_dead_stores(_select(graph, order, snaplen))
+    program = assemble_blocks(*_merged(order, codes))
     if len(program) > MAX_INSTRUCTIONS:
         message = (
             f"too long for classic BPF: {len(program)} instructions, the limit is "
@@ -113,3 +113,21 @@ def _without_dead_stores(codes: dict[Label, Code]) -> dict[Label, Code]:
         )
         for label, code in codes.items()
     }
+
+
+def _merged(
+    order: Sequence[Label], codes: dict[Label, Code]
+) -> tuple[list[Label], dict[Label, Code]]:
+    """Return the blocks without those whose instructions another one has.
+
+    Blocks that test different values come to the same where both values are in A already.
+    """
+    kept: dict[Code, Label] = {}
+    names: dict[Label, Label] = {}
+    for label in reversed(order):
+        code = codes[label]
+        targets = tuple(names[target] for target in code.targets)
+        same = Code(code.steps, code.jump, targets, code.returns)
+        names[label] = kept.setdefault(same, label)
+    codes = {label: code for code, label in kept.items()}
+    return [label for label in order if label in codes], codes

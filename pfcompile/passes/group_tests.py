@@ -11,7 +11,8 @@ After::
     b2:  br ldh[x + 16] == 80, b9, b3
     b3:  br ldh[x + 16] == 443, b9, b10
 
-Each value is then loaded once. The same with the sides turned round: a row of conditions that must
+Each value is then loaded once, and the one that the test before the row looks at comes first. The
+same with the sides turned round: a row of conditions that must
 all hold. Sound because tests only read: whether any of them holds (all of them hold) does not
 depend on their order, but where a packet is cut off before one of the loads. Only the first of a
 row may be reached from elsewhere.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pfcompile.ir.graph import Block
+    from pfcompile.ir.values import Value
 
 
 def group_tests(graph: Graph) -> Graph:
@@ -37,12 +39,13 @@ def group_tests(graph: Graph) -> Graph:
     reached_from = Counter(
         target for block in graph.blocks for target in dict.fromkeys(successors(block))
     )
+    value_before = _values_before(graph)
     row_of: dict[Label, Sequence[Branch]] = {}
     inside: set[Label] = set()
     for label in graph.labels:
         if label not in inside:
             row = _row(graph, label, reached_from)
-            if len(row) > 2:
+            if len(row) > 1:
                 inside.update(row[1:])
                 row_of[label] = [_branch(graph, member) for member in row]
 
@@ -50,7 +53,7 @@ def group_tests(graph: Graph) -> Graph:
         row = row_of.get(label)
         if row is None:
             return builder.add(block)
-        return _write_row(builder, _grouped(row), row, names)
+        return _write_row(builder, _grouped(row, value_before.get(label)), row, names)
 
     return rebuild_with(graph, rewrite)
 
@@ -80,12 +83,23 @@ def _row(graph: Graph, first: Label, reached_from: Counter[Label]) -> list[Label
     return max(rows, key=len)
 
 
-def _grouped(row: Sequence[Branch]) -> list[Branch]:
-    """Return the blocks of a row, those of one value together."""
-    by_value: dict[object, list[Branch]] = {}
+def _values_before(graph: Graph) -> dict[Label, Value | None]:
+    """Return, for each block, the value that all tests leading to it look at, or None."""
+    found: dict[Label, Value | None] = {}
+    for block in graph.blocks:
+        value = block.test.left if isinstance(block, Branch) else None
+        for target in successors(block):
+            found[target] = value if found.get(target, value) is value else None
+    return found
+
+
+def _grouped(row: Sequence[Branch], loaded: Value | None) -> list[Branch]:
+    """Return the blocks of a row, those of one value together, `loaded` before the others."""
+    by_value: dict[Value, list[Branch]] = {}
     for block in row:
         by_value.setdefault(block.test.left, []).append(block)
-    return [block for blocks in by_value.values() for block in blocks]
+    order = sorted(by_value, key=lambda value: value is not loaded)
+    return [block for value in order for block in by_value[value]]
 
 
 def _write_row(
