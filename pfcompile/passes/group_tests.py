@@ -12,8 +12,8 @@ After::
     b3:  br ldh[x + 16] == 443, b9, b10
 
 Each value is then loaded once, and the one that the test before the row looks at comes first. The
-same with the sides turned round: a row of conditions that must
-all hold. Sound because tests only read: whether any of them holds (all of them hold) does not
+same with conditions that must all hold, and with tests turned round among them: all that counts is
+that every test of the row has one way out to the same place. Sound because tests only read: whether any of them holds (all of them hold) does not
 depend on their order, but where a packet is cut off before one of the loads. Only the first of a
 row may be reached from elsewhere.
 
@@ -23,6 +23,7 @@ Each block moves once, in one walk.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pfcompile.ir.graph import Branch, Builder, Graph, Label, rebuild_with, successors
@@ -34,53 +35,76 @@ if TYPE_CHECKING:
     from pfcompile.ir.values import Value
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Tests one after the other, each with a way out to one place.
+
+    Attributes:
+        members: Labels of the tests.
+        blocks: The tests.
+        leaves_on_yes: For each, which side is the way out.
+        exit: Where they all lead out to.
+        end: Where the last one goes on to.
+    """
+
+    members: Sequence[Label]
+    blocks: Sequence[Branch]
+    leaves_on_yes: Sequence[bool]
+    exit: Label
+    end: Label
+
+
 def group_tests(graph: Graph) -> Graph:
     """Return `graph` with the tests of every row sorted by value, first come first."""
     reached_from = Counter(
         target for block in graph.blocks for target in dict.fromkeys(successors(block))
     )
     value_before = _values_before(graph)
-    row_of: dict[Label, Sequence[Branch]] = {}
+    row_of: dict[Label, _Row] = {}
     inside: set[Label] = set()
     for label in graph.labels:
         if label not in inside:
             row = _row(graph, label, reached_from)
-            if len(row) > 1:
-                inside.update(row[1:])
-                row_of[label] = [_branch(graph, member) for member in row]
+            if row is not None:
+                inside.update(row.members[1:])
+                row_of[label] = row
 
-    def rewrite(builder: Builder, label: Label, block: Block, names: Mapping[Label, Label]) -> Label:
+    def rewrite(
+        builder: Builder, label: Label, block: Block, names: Mapping[Label, Label]
+    ) -> Label:
         row = row_of.get(label)
         if row is None:
             return builder.add(block)
-        return _write_row(builder, _grouped(row, value_before.get(label)), row, names)
+        return _write_row(builder, row, _order(row.blocks, value_before.get(label)), names)
 
     return rebuild_with(graph, rewrite)
 
 
-def _branch(graph: Graph, label: Label) -> Branch:
-    block = graph[label]
-    assert isinstance(block, Branch)
-    return block
-
-
-def _row(graph: Graph, first: Label, reached_from: Counter[Label]) -> list[Label]:
-    """Return the longest row that begins at `first`: all share their yes side, or their no side."""
+def _row(graph: Graph, first: Label, reached_from: Counter[Label]) -> _Row | None:
+    """Return the longest row of two and more tests that begins at `first`."""
     block = graph[first]
     if not isinstance(block, Branch):
-        return [first]
-    rows = []
-    for shares_yes in (True, False):
-        shared = block.yes if shares_yes else block.no
-        row, label = [first], block.no if shares_yes else block.yes
-        while reached_from[label] == 1:
-            after = graph[label]
-            if not isinstance(after, Branch) or (after.yes if shares_yes else after.no) != shared:
-                break
-            row.append(label)
-            label = after.no if shares_yes else after.yes
-        rows.append(row)
-    return max(rows, key=len)
+        return None
+    rows = [_row_to(graph, first, way_out, reached_from) for way_out in (block.yes, block.no)]
+    longest = max(rows, key=lambda row: len(row.members))
+    return longest if len(longest.members) > 1 else None
+
+
+def _row_to(graph: Graph, first: Label, way_out: Label, reached_from: Counter[Label]) -> _Row:
+    """Return the longest row that begins at `first` and whose way out is `way_out`."""
+    members, blocks, leaves_on_yes = [], [], []
+    label = first
+    while True:
+        block = graph[label]
+        if not isinstance(block, Branch) or way_out not in (block.yes, block.no):
+            break
+        members.append(label)
+        blocks.append(block)
+        leaves_on_yes.append(block.yes == way_out)
+        label = block.no if block.yes == way_out else block.yes
+        if reached_from[label] != 1:
+            break
+    return _Row(members, blocks, leaves_on_yes, way_out, label)
 
 
 def _values_before(graph: Graph) -> dict[Label, Value | None]:
@@ -93,24 +117,22 @@ def _values_before(graph: Graph) -> dict[Label, Value | None]:
     return found
 
 
-def _grouped(row: Sequence[Branch], loaded: Value | None) -> list[Branch]:
-    """Return the blocks of a row, those of one value together, `loaded` before the others."""
-    by_value: dict[Value, list[Branch]] = {}
-    for block in row:
-        by_value.setdefault(block.test.left, []).append(block)
-    order = sorted(by_value, key=lambda value: value is not loaded)
-    return [block for value in order for block in by_value[value]]
+def _order(blocks: Sequence[Branch], loaded: Value | None) -> list[int]:
+    """Return the order of a row's blocks: those of one value together, `loaded` first of all."""
+    by_value: dict[Value, list[int]] = {}
+    for index, block in enumerate(blocks):
+        by_value.setdefault(block.test.left, []).append(index)
+    values = sorted(by_value, key=lambda value: value is not loaded)
+    return [index for value in values for index in by_value[value]]
 
 
 def _write_row(
-    builder: Builder, blocks: Sequence[Branch], row: Sequence[Branch], names: Mapping[Label, Label]
+    builder: Builder, row: _Row, order: Sequence[int], names: Mapping[Label, Label]
 ) -> Label:
     """Return where the row begins in the new graph, its blocks in their new order."""
-    first, last = row[0], row[-1]
-    shares_yes = first.yes == last.yes
-    shared = names[first.yes if shares_yes else first.no]
-    label = names[last.no if shares_yes else last.yes]
-    for block in reversed(blocks):
-        yes, no = (shared, label) if shares_yes else (label, shared)
+    way_out, label = names[row.exit], names[row.end]
+    for index in reversed(order):
+        block = row.blocks[index]
+        yes, no = (way_out, label) if row.leaves_on_yes[index] else (label, way_out)
         label = builder.add(Branch(block.test, yes, no, block.origin))
     return label

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.passes.drop_dead_lets import drop_dead_lets
 from pfcompile.passes.fold import fold
 from pfcompile.passes.group_tests import group_tests
-from pfcompile.passes.thread_jumps import thread_jumps
+from pfcompile.passes.thread_jumps import thread_all_jumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     fold,
-    thread_jumps,
+    thread_all_jumps,
     drop_dead_lets,
     group_tests,
-    thread_jumps,
+    thread_all_jumps,
 )
 
 

@@ -12,7 +12,9 @@ Sound because the facts on an edge hold for every packet that takes it: values a
 was known of a variable is forgotten where it is set. Skipping a test skips its load, which shows
 only on packets that are cut off. Only tests are skipped, never an assignment.
 
-One walk in topological order suffices: an edge is threaded when all edges into its source are.
+In one walk in topological order an edge is threaded when all edges into its source are. A test that
+vanishes because its sides have become one lets ways past it that had met there, so the walk is made
+again as long as it removes blocks: each time there are fewer.
 
 Source: Begel, McCanne, Graham, "BPF+", SIGCOMM 1999, section 3.2.
 """
@@ -26,6 +28,15 @@ from pfcompile.ir.graph import Accept, Branch, Builder, Graph, Label, Let, Rejec
 
 if TYPE_CHECKING:
     from pfcompile.ir.graph import Block
+
+
+def thread_all_jumps(graph: Graph) -> Graph:
+    """Return `graph` after as many walks as remove something."""
+    while True:
+        threaded = thread_jumps(graph)
+        if len(threaded) >= len(graph):
+            return threaded
+        graph = threaded
 
 
 def thread_jumps(graph: Graph) -> Graph:
