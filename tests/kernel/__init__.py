@@ -1,0 +1,1 @@
+"""Sockets, interfaces and captures, on this kernel."""
