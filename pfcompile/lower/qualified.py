@@ -148,6 +148,7 @@ def _number(
                 context, qualifiers, [_left_justified(value)], "net", str(value), span
             )
         case Kind.PORT | Kind.PORTRANGE as kind:
+            _check_port_proto(context, qualifiers, kind, span)
             context.at_most("port number", value, _MAX_PORT, number.span)
             return _ports(context, qualifiers, kind, value, value, None, span)
         case Kind.PROTO:
