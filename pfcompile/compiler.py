@@ -146,4 +146,3 @@ def _netmask(netmask: int | str | None) -> int:
     import ipaddress  # noqa: PLC0415 - rarely needed
 
     return int(ipaddress.IPv4Address(netmask))
-

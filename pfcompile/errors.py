@@ -124,7 +124,11 @@ def draw(message: str, text: str, span: Span, hint: str | None = None) -> str:
     # other control characters would move the cursor, and are shown as blanks.
     indent = "".join("\t" if c == "\t" else " " for c in line[:column])
     shown = "".join(c if c == "\t" or c.isprintable() else " " for c in line)
-    drawn = [f"{line_number}:{column + 1}: {message}", f"    {shown}", f"    {indent}{'^' * carets}"]
+    drawn = [
+        f"{line_number}:{column + 1}: {message}",
+        f"    {shown}",
+        f"    {indent}{'^' * carets}",
+    ]
     if hint is not None:
         drawn.append(f"    hint: {hint}")
     return "\n".join(drawn)

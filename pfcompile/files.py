@@ -78,5 +78,3 @@ def filter_file(
     return filtering.filter_file(
         source, destination, compiled, write_format=write_format, limit=limit
     )
-
-

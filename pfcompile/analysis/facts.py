@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
-from pfcompile.ir.graph import Test
 from pfcompile.ir.values import (
     Ancillary,
     Arithmetic,
@@ -29,6 +28,8 @@ from pfcompile.ir.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pfcompile.ir.graph import Test
 
 _MOST_EXCLUDED: Final = 16
 """How many numbers that a value is not are kept; to forget one is sound."""

@@ -88,13 +88,9 @@ def _allot(graph: Graph, order: Sequence[Label]) -> dict[Variable, int]:
     slots: dict[Variable, int] = {}
     free_from: list[int] = []
     for variable in sorted(first, key=lambda found: first[found]):
-        for slot, free in enumerate(free_from):
-            if free < first[variable]:
-                break
-        else:
-            slot = len(free_from)
-            free_from.append(0)
-        free_from[slot] = last[variable]
+        free = (slot for slot, end in enumerate(free_from) if end < first[variable])
+        slot = next(free, len(free_from))
+        free_from[slot : slot + 1] = [last[variable]]
         slots[variable] = slot
     if len(free_from) > SCRATCH_WORDS:
         raise FilterError("too many registers needed to evaluate expression")

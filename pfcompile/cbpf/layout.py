@@ -150,7 +150,5 @@ def _instructions(
             op, k = code.jump
             program.append(Instruction(op, jt, jf, k))
             for side in far:
-                program.append(go(code.targets[side]))  # noqa: PERF401 - go() counts what is there
+                program.append(go(code.targets[side]))
     return program
-
-

@@ -91,9 +91,7 @@ class State:
         if self.x is not other.x:
             self.x = None
         self.scratch = {
-            slot: value
-            for slot, value in self.scratch.items()
-            if other.scratch.get(slot) is value
+            slot: value for slot, value in self.scratch.items() if other.scratch.get(slot) is value
         }
 
     def forget(self, variable: Variable) -> None:

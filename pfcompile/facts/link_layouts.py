@@ -155,7 +155,8 @@ def _sent_is_4(offset: int, size: int) -> Direction:
     return Direction(MaskedField(offset, size, 4, negated=True), MaskedField(offset, size, 4))
 
 
-_LLC_SNAP = {"network": 8, "network_no_snap": 3}
+_LLC, _LLC_SNAP = 3, 8
+"""Bytes of an 802.2 header, alone and with a SNAP header behind it."""
 _JUNIPER_WAY = _byte_flag(3, 1, 0, 1)
 _PRISM_LENGTH = LengthField(4, 4, only_if=MaskedField(0, 4, 0x80211000, 0xFFFFF000), otherwise=144)
 _RADIO_LENGTH = LengthField(2, 2, little_endian=True)
@@ -168,7 +169,7 @@ def _ethernet(dlt: int, type_field: int, takes: str, **other: object) -> LinkLay
         Encoding.ETHERNET,
         type_field=type_field,
         payload=type_field + 2,
-        network_no_snap=3,
+        network_no_snap=_LLC,
         mac=HardwareAddress(0, 6),
         has_multicast=True,
         takes=frozenset(takes.split()),
@@ -185,7 +186,8 @@ def _token(dlt: int, header: int, destination: int, source: int, takes: str) -> 
         mac=HardwareAddress(destination, source),
         has_multicast=True,
         takes=frozenset(takes.split()),
-        **_LLC_SNAP,
+        network=_LLC_SNAP,
+        network_no_snap=_LLC,
     )
 
 
@@ -206,7 +208,8 @@ def _wlan(
         takes=frozenset({"vlan", "llc"} if vlan else {"llc"}),
         radiotap_padding=padding,
         gate=gate,
-        **_LLC_SNAP,
+        network=_LLC_SNAP,
+        network_no_snap=_LLC,
     )
 
 
@@ -252,11 +255,18 @@ _ROWS: Final = (
     LinkLayout(8, Encoding.IP_VERSION, type_field=UNSET, payload=16, direction=_byte_flag(0, 0, 1)),
     _ppp(9, 2, takes=_HDLC_TAKES),
     _token(10, 13, 1, 7, "llc"),
-    LinkLayout(11, Encoding.LLC, payload=0, takes=frozenset({"llc"}), **_LLC_SNAP),
+    LinkLayout(
+        11,
+        Encoding.LLC,
+        payload=0,
+        takes=frozenset({"llc"}),
+        network=_LLC_SNAP,
+        network_no_snap=_LLC,
+    ),
     LinkLayout(12, Encoding.IP_VERSION, payload=0),
     LinkLayout(15, Encoding.IP_VERSION, payload=24),
     LinkLayout(16, Encoding.PPP_BSDOS, type_field=5, payload=24),
-    LinkLayout(19, Encoding.LLC, payload=0, **_LLC_SNAP),
+    LinkLayout(19, Encoding.LLC, payload=0, network=_LLC_SNAP, network_no_snap=_LLC),
     _ppp(50, 2),
     _ppp(51, 6),
     LinkLayout(99, Encoding.ETHERTYPE, type_field=6, payload=44),
@@ -281,7 +291,14 @@ _ROWS: Final = (
         direction=_byte_flag(60, 1, 2),
     ),
     _token(122, 16, 2, 10, ""),
-    LinkLayout(123, Encoding.ATM, payload=4, takes=frozenset({"llc"}), **_LLC_SNAP),
+    LinkLayout(
+        123,
+        Encoding.ATM,
+        payload=4,
+        takes=frozenset({"llc"}),
+        network=_LLC_SNAP,
+        network_no_snap=_LLC,
+    ),
     _arcnet(129, 8),
     LinkLayout(138, Encoding.ETHERTYPE, type_field=16, payload=18),
     LinkLayout(165, arcnet=HardwareAddress(3, 4), broadcast_byte=0xFF),

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias, cast
 
-from pfcompile.errors import Span
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pfcompile.errors import Span
     from pfcompile.ir.comparison import Comparison
     from pfcompile.ir.values import Value, Variable
 
@@ -127,9 +126,9 @@ class Graph:
         Dominators, longest paths and drawings come from there. It is made when it is first asked
         for, since networkx takes longer to load than a filter to compile.
         """
-        import networkx  # noqa: PLC0415 - see above
+        import networkx as nx  # noqa: PLC0415 - see above
 
-        digraph = networkx.DiGraph()
+        digraph = nx.DiGraph()
         for label, block in enumerate(self.blocks):
             digraph.add_node(label, block=block)
         digraph.add_edges_from(

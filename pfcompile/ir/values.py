@@ -90,7 +90,8 @@ def const(value: int) -> Const:
 def load(size: int, base: Value | None, offset: int) -> Load:
     """Return `size` bytes at `base + offset`; a constant base becomes part of the offset."""
     if isinstance(base, Const):
-        base, offset = None, base.value + offset
+        offset += base.value
+        base = None
     made: Load = _intern(Load, size, base, offset & WORD)
     return made
 

@@ -54,9 +54,7 @@ IPV6_PAIR: Final = AddressPair(ethertypes.IP6, 8, 24)
 BROADCAST_MAC: Final = b"\xff" * 6
 
 
-def by_direction(
-    direction: Direction | None, test: Callable[[bool], Formula]
-) -> Formula:
+def by_direction(direction: Direction | None, test: Callable[[bool], Formula]) -> Formula:
     """Return `test(True)` for the source, `test(False)` for the destination, or both joined."""
     match direction:
         case Direction.SRC:
@@ -154,7 +152,9 @@ def mac(
         places = frame.layout.mac
 
         def at(is_source: bool) -> Formula:
-            return _mac_at(frame.header, places.source if is_source else places.destination, address)
+            return _mac_at(
+                frame.header, places.source if is_source else places.destination, address
+            )
 
         test = by_direction(direction, at)
     return _guarded(context, test)
@@ -341,5 +341,3 @@ def decnet(
         return some(plain, padded, plain_long, padded_long)
 
     return every(link_protocol(context, ethertypes.DECNET, span), by_direction(direction, test))
-
-

@@ -82,8 +82,8 @@ def relation(context: Context, node: tree.Relation) -> Formula:
 def operand(context: Context, node: tree.Arithmetic) -> Guarded:
     """Return the value of an arithmetic expression and its guard."""
     match node:
-        case tree.Literal(value=value):
-            return Guarded(const(value), TRUE)
+        case tree.Literal(value=number):
+            return Guarded(const(number), TRUE)
         case tree.Length():
             return Guarded(packet_length(), TRUE)
         case tree.Negate(operand=inner):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import atm, llc_saps, pf, ss7, wlan
-from pfcompile.facts.link_layouts import MaskedField
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.values import Value, arithmetic, const, packet_length
 from pfcompile.lower import addresses, tunnels
@@ -39,6 +38,7 @@ from pfcompile.names.spelling import nearest
 from pfcompile.syntax.tree import Proto
 
 if TYPE_CHECKING:
+    from pfcompile.facts.link_layouts import MaskedField
     from pfcompile.lower.context import Context
     from pfcompile.syntax import tree
 
@@ -173,16 +173,12 @@ def wlan_type(context: Context, node: tree.WlanType) -> Formula:
         both = wlan.wlan_type_and_subtype(node.subtype)
         if both is None:
             names = [n for rows in wlan.SUBTYPES.values() for row in rows for n in row.names]
-            raise context.error(
-                "unknown 802.11 type name", node.span, _near(node.subtype, names)
-            )
-        frame_type, subtype = both
+            raise context.error("unknown 802.11 type name", node.span, _near(node.subtype, names))
+        frame_type: int = both[0]
+        subtype: int | None = both[1]
     else:
         frame_type = _wlan_frame_type(context, node)
-        if node.subtype is None:
-            subtype = None
-        else:
-            subtype = _wlan_subtype(context, node, frame_type)
+        subtype = None if node.subtype is None else _wlan_subtype(context, node, frame_type)
     if not context.frame.layout.is_wlan:
         raise context.unsupported("type/subtype", node.span)
     control = byte(context.frame.header)
@@ -239,9 +235,7 @@ def wlan_direction(context: Context, node: tree.WlanDirection) -> Formula:
         value = wlan.wlan_direction(node.direction)
         if value is None:
             names = [name for row in wlan.DIRECTIONS for name in row.names]
-            raise context.error(
-                "unknown 802.11 direction", node.span, _near(node.direction, names)
-            )
+            raise context.error("unknown 802.11 direction", node.span, _near(node.direction, names))
     else:
         value = node.direction
         if value > wlan.DIRECTION_MASK:
@@ -269,6 +263,7 @@ def packet_filter(context: Context, node: tree.PacketFilter) -> Formula:
     offset, size = _PF_FIELDS[node.word]
     if isinstance(value, str):
         return _same_bytes(offset, value.encode())
+    assert isinstance(value, int)
     return equal(sized(size, const(offset)), value)
 
 
@@ -385,7 +380,7 @@ def _mtp2(context: Context, node: tree.Ss7Unit | tree.FieldValue) -> int:
     return offset
 
 
-_VIRTUAL_CIRCUITS: Final = {
+_VIRTUAL_CIRCUITS: Final[dict[str, tuple[str, int, Value]]] = {
     "vpi": ("VPI", atm.MAX_VPI, byte(const(atm.VPI_OFFSET))),
     "vci": ("VCI", atm.MAX_VCI, half(const(atm.VCI_OFFSET))),
 }
@@ -397,15 +392,18 @@ def field_value(context: Context, node: tree.FieldValue) -> Formula:
 
 
 def _one_field_value(context: Context, node: tree.FieldValue, value: int) -> Formula:
-    if node.word in _VIRTUAL_CIRCUITS:
+    circuit = _VIRTUAL_CIRCUITS.get(node.word)
+    if circuit is not None:
         if context.frame.layout.dlt != _SUNATM:
             raise context.error(f"'{node.word}' supported only on SUNATM", node.span)
-        name, maximum, field = _VIRTUAL_CIRCUITS[node.word]
+        name, maximum, field = circuit
         context.at_most(name, value, maximum, node.span)
         return related(node.op, field, value)
     start = _mtp2(context, node)
     row = ss7.MTP3_FIELDS[node.word]
     context.at_most(node.word, value, row.maximum, node.span)
     full = (1 << 8 * row.size) - 1
-    field = masked(sized(row.size, const(start + row.offset)), WORD if row.mask == full else row.mask)
+    field = masked(
+        sized(row.size, const(start + row.offset)), WORD if row.mask == full else row.mask
+    )
     return related(node.op, field, row.encode(value))

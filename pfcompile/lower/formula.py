@@ -213,9 +213,7 @@ def to_graph(formula: Formula, variables: Iterable[Variable]) -> Graph:
     return builder.finish(label)
 
 
-def _build(
-    builder: Builder, formula: Formula, yes: Label, no: Label, origin: Span | None
-) -> Label:
+def _build(builder: Builder, formula: Formula, yes: Label, no: Label, origin: Span | None) -> Label:
     """Return where `formula` begins, if it goes on to `yes` where it is true and else to `no`."""
     match formula:
         case Always(truth=truth):

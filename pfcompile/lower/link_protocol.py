@@ -161,9 +161,7 @@ def _or_802_2(
         checksum = equal(half(frame.payload), llc_saps.IPX_RAW_802_3)
         return some(is_type(ethertypes.IPX), every(has_llc, some(snap, dsap, checksum)))
     if protocol in _SNAP_TOO:
-        return some(
-            is_type(protocol), every(has_llc, _snap(frame, _SNAP_TOO[protocol], protocol))
-        )
+        return some(is_type(protocol), every(has_llc, _snap(frame, _SNAP_TOO[protocol], protocol)))
     if protocol <= ethertypes.MAX_LENGTH:
         start = frame.payload if byte_at is None else add(frame.type_field, const(byte_at))
         return every(has_llc, equal(byte(start), protocol))
@@ -327,5 +325,3 @@ def link_is_llc(context: Context) -> Formula | None:
             return equal(byte(const(atm.TRAFFIC_OFFSET)), atm.TRAFFIC_LLC, atm.TRAFFIC_MASK)
         case _:
             return None
-
-

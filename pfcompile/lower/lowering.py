@@ -58,9 +58,7 @@ def lower(expression: tree.Expression, text: str, options: Options) -> Graph:
     return to_graph(whole, [v for v in handed_out if v in set(_used_variables(whole))])
 
 
-def check_operands(
-    operands: tuple[tree.Expression, ...], text: str, options: Options
-) -> None:
+def check_operands(operands: tuple[tree.Expression, ...], text: str, options: Options) -> None:
     """Raise the FilterError that the first wrong one of some finished operands deserves.
 
     They are what was read before an error of grammar: libpcap, which generates code while it
@@ -124,9 +122,7 @@ def _primitive(context: Context, node: tree.Primitive) -> Formula:
 
 
 # What a protocol keyword on its own stands for, where it is not the link's protocol of that name.
-_BOTH_FAMILIES = frozenset(
-    {Proto.TCP, Proto.UDP, Proto.SCTP, Proto.AH, Proto.ESP, Proto.PIM}
-)
+_BOTH_FAMILIES = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP, Proto.AH, Proto.ESP, Proto.PIM})
 _ONLY_IPV4 = frozenset({Proto.ICMP, Proto.IGMP, Proto.IGRP, Proto.VRRP, Proto.CARP})
 _LINK_NAMES = link_protocols.LINK_PROTOCOLS
 
@@ -174,5 +170,3 @@ def _used_variables(formula: Formula) -> Iterator[Variable]:
 def _in_values(*values: Value) -> Iterator[Variable]:
     for value in values:
         yield from variables(value)
-
-

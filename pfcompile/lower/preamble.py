@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from pfcompile.facts.link_layouts import LinkLayout
-    from pfcompile.lower.context import Context
 
 _WLAN_HEADER: Final = 24
 _QOS_CONTROL: Final = 2
@@ -83,15 +82,15 @@ class Preamble:
     def computation(self, used: AbstractSet[Variable]) -> Formula:
         """Return what sets the variables in `used`; it is always true."""
         steps = []
-        if self._payload in used or self._header in used:
-            if self._header is not None:
-                assert isinstance(self._layout.header, LengthField)
-                steps.append(_set_length(self._header, self._layout.header))
+        if self._header is not None and used & {self._header, self._payload}:
+            assert isinstance(self._layout.header, LengthField)
+            steps.append(_set_length(self._header, self._layout.header))
         if self._payload is not None and self._payload in used:
-            if isinstance(self._layout.payload, LengthField) and not self._layout.is_wlan:
-                steps.append(_set_length(self._payload, self._layout.payload))
-            else:
+            if self._layout.is_wlan:
                 steps.append(self._set_wlan_payload(self._payload))
+            else:
+                assert isinstance(self._layout.payload, LengthField)
+                steps.append(_set_length(self._payload, self._layout.payload))
         return every(*steps)
 
     def _set_wlan_payload(self, payload: Variable) -> Formula:

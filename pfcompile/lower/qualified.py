@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final, assert_never
 
-from pfcompile.errors import FilterError, Span
 from pfcompile.facts import ip_protocols, isis, link_protocols
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.lower import addresses, iso, transport
@@ -24,12 +23,13 @@ from pfcompile.names.answers import (
 )
 from pfcompile.names.spelling import nearest
 from pfcompile.syntax import hints, tree
-from pfcompile.syntax.tree import Direction, Kind, Proto, Qualifiers
+from pfcompile.syntax.tree import Kind, Proto, Qualifiers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from pfcompile.errors import FilterError, Span
     from pfcompile.lower.context import Context
 
     T = TypeVar("T")
@@ -43,9 +43,7 @@ _PORT_PROTOS: Final = {
     Proto.UDP: (ip_protocols.UDP,),
     Proto.SCTP: (ip_protocols.SCTP,),
 }
-_NUMBERED_PROTOS: Final = frozenset(
-    {None, Proto.LINK, Proto.IP, Proto.IP6, Proto.ISO, Proto.ISIS}
-)
+_NUMBERED_PROTOS: Final = frozenset({None, Proto.LINK, Proto.IP, Proto.IP6, Proto.ISO, Proto.ISIS})
 _CHAIN_PROTOS: Final = frozenset({None, Proto.IP, Proto.IP6})
 _MAX_PORT: Final = 0xFFFF
 _ALL_128: Final = (1 << 128) - 1
@@ -134,9 +132,7 @@ def _no_wlan_direction(context: Context, qualifiers: Qualifiers, span: Span) -> 
 # Numbers and addresses
 
 
-def _number(
-    context: Context, qualifiers: Qualifiers, number: tree.Number, span: Span
-) -> Formula:
+def _number(context: Context, qualifiers: Qualifiers, number: tree.Number, span: Span) -> Formula:
     proto, value = qualifiers.proto, number.value
     match _kind(qualifiers):
         case Kind.HOST:
@@ -278,13 +274,13 @@ def _ipv4_network(
         mask = _prefix_mask(length)
     if value & ~mask:
         fitting = ipaddress.IPv4Address(value & mask)
-        rest = f"/{address.prefix_length}" if address.netmask is None else f" mask {address.netmask}"
+        rest = (
+            f"/{address.prefix_length}" if address.netmask is None else f" mask {address.netmask}"
+        )
         raise context.error(
             f'non-network bits set in "{shown}"', address.span, f"the network is {fitting}{rest}"
         )
-    return _ipv4_test(
-        context, qualifiers, [(value, mask)], "net", shown, span, what="IPv4 prefix"
-    )
+    return _ipv4_test(context, qualifiers, [(value, mask)], "net", shown, span, what="IPv4 prefix")
 
 
 def _ipv6(context: Context, qualifiers: Qualifiers, address: tree.IPv6, span: Span) -> Formula:
@@ -335,9 +331,7 @@ def _arcnet(
     if kind is not Kind.HOST:
         raise _invalid(context, kind.value, "$XX", span)
     if qualifiers.proto is not Proto.LINK:
-        raise context.error(
-            "'link' is the only valid proto qualifier for 'host $XX'", span
-        )
+        raise context.error("'link' is the only valid proto qualifier for 'host $XX'", span)
     return addresses.arcnet(context, qualifiers.direction, address.address, span)
 
 
@@ -362,17 +356,13 @@ def _ports(
     return transport.ports(context, protocols, direction, min(low, high), max(low, high), span)
 
 
-def _check_port_proto(
-    context: Context, qualifiers: Qualifiers, kind: Kind, span: Span
-) -> None:
+def _check_port_proto(context: Context, qualifiers: Qualifiers, kind: Kind, span: Span) -> None:
     if qualifiers.proto not in _PORT_PROTOS:
         assert qualifiers.proto is not None
         raise _invalid(context, qualifiers.proto.value, kind.value, span)
 
 
-def protocol_number(
-    context: Context, proto: Proto | None, number: int, span: Span
-) -> Formula:
+def protocol_number(context: Context, proto: Proto | None, number: int, span: Span) -> Formula:
     """Return the test for `[proto] proto number`."""
     if proto is Proto.LINK:
         return link_protocol(context, number, span)
@@ -427,9 +417,7 @@ class _Named:
             case Kind.PORTRANGE:
                 return self._port_range()
             case Kind.PROTO:
-                return protocol_number(
-                    self.context, self.proto, self._protocol("proto"), self.span
-                )
+                return protocol_number(self.context, self.proto, self._protocol("proto"), self.span)
             case Kind.PROTOCHAIN:
                 return _protochain(
                     self.context, self.proto, self._protocol("protochain"), self.span
@@ -477,9 +465,7 @@ class _Named:
             )
         if wants_ipv6 and host.ipv6:
             networks = [(address, _ALL_128) for address in host.ipv6]
-            tests.append(
-                addresses.ipv6(context, self.qualifiers.direction, networks, self.span)
-            )
+            tests.append(addresses.ipv6(context, self.qualifiers.direction, networks, self.span))
         if not tests:
             raise self._error(f"unknown host '{self.name}' for specified address family")
         return some(*tests)
@@ -546,9 +532,7 @@ class _Named:
         # An end that is a number goes with any protocol, and makes the range one of any.
         named = low_named if low_named == high_named else None
         self._agree(named, "port in range")
-        return _ports(
-            self.context, self.qualifiers, Kind.PORTRANGE, low, high, named, self.span
-        )
+        return _ports(self.context, self.qualifiers, Kind.PORTRANGE, low, high, named, self.span)
 
     def _range_end(self, text: str) -> tuple[int, str | None]:
         """Return the port that one end of a range is, and the protocol that its name says."""
@@ -627,7 +611,7 @@ def _c_number(text: str) -> int | None:
     """Return the number that strtoul(3) with base 0 reads in all of `text`, or None."""
     try:
         if text[:2] in {"0x", "0X"}:
-            return int(text[2:], 16)
+            return int(text, 16)
         if text.isdigit() and len(text) < 40:
             return int(text, 8 if text[0] == "0" else 10)
     except ValueError:

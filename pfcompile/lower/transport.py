@@ -127,7 +127,9 @@ def ports(
     return some(behind_ipv6, behind_ipv4)
 
 
-def udp_tunnel(context: Context, port: int, inner: Callable[[Value], Formula], span: Span) -> Formula:
+def udp_tunnel(
+    context: Context, port: int, inner: Callable[[Value], Formula], span: Span
+) -> Formula:
     """Return the test for UDP to `port`, IPv4 first, joined with `inner` of where UDP begins."""
     start = context.frame.network_header
 
@@ -204,5 +206,3 @@ def _step(header: Variable, place: Variable, extensions: tuple[int, ...]) -> For
         return authentication
     extension = every(some(*(equal(header, number) for number in extensions)), go(3, 1))
     return some(extension, authentication)
-
-

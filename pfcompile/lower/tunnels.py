@@ -35,7 +35,6 @@ from pfcompile.lower.transport import udp_tunnel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pfcompile.errors import Span
     from pfcompile.lower.context import Context
     from pfcompile.syntax.tree import Encapsulation
 
@@ -65,9 +64,7 @@ def _vlan(context: Context, node: Encapsulation) -> Formula:
         raise context.unsupported("vlan", node.span)
     if node.number is not None:
         context.at_most("VLAN tag", node.number, MAX_VLAN, node.span)
-    tagged = some(
-        *(link_protocol(context, number, node.span) for number in ethertypes.VLAN_TAGS)
-    )
+    tagged = some(*(link_protocol(context, number, node.span) for number in ethertypes.VLAN_TAGS))
     if (
         context.options.source is Source.LIVE
         and frame.layout.encoding is Encoding.ETHERNET

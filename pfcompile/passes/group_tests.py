@@ -12,10 +12,10 @@ After::
     b3:  br ldh[x + 16] == 443, b9, b10
 
 Each value is then loaded once, and the one that the test before the row looks at comes first. The
-same with conditions that must all hold, and with tests turned round among them: all that counts is
-that every test of the row has one way out to the same place. Sound because tests only read: whether any of them holds (all of them hold) does not
-depend on their order, but where a packet is cut off before one of the loads. Only the first of a
-row may be reached from elsewhere.
+same with conditions that must all hold, and with tests turned round among them: all that counts
+is that every test of the row has one way out to the same place. Sound because tests only read:
+whether any of them leads out does not depend on their order, but where a packet is cut off before
+one of the loads. Only the first of a row may be reached from elsewhere.
 
 Each block moves once, in one walk.
 """

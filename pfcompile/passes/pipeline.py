@@ -10,7 +10,7 @@ from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.thread_jumps import thread_all_jumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pfcompile.ir.graph import Graph
 
@@ -29,13 +29,6 @@ def optimise(graph: Graph) -> Graph:
     Raises:
         FilterError: A constant division by zero or too long a shift came to light.
     """
-    for _, graph in stages(graph):  # noqa: B020 - each stage is the next one's input
-        pass
-    return graph
-
-
-def stages(graph: Graph) -> Iterator[tuple[str, Graph]]:
-    """Yield each pass's name and the graph after it."""
     for rewrite in PIPELINE:
         graph = rewrite(graph)
-        yield rewrite.__name__, graph
+    return graph

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pfcompile.errors import Span
-from pfcompile.ir.arithmetic import ArithmeticOp
+
+if TYPE_CHECKING:
+    from pfcompile.ir.arithmetic import ArithmeticOp
 
 NOWHERE = Span(0, 0)
 
