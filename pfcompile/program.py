@@ -104,3 +104,20 @@ class Program:
         from pfcompile.kernel.socket_filter import attach  # noqa: PLC0415 - rarely needed
 
         attach(self.instructions, sock)
+
+    @staticmethod
+    def detach(sock: socket.socket) -> None:
+        """Take the filter off a socket; raises KernelError where there is none, or it is locked."""
+        from pfcompile.kernel.socket_filter import detach  # noqa: PLC0415 - rarely needed
+
+        detach(sock)
+
+    @staticmethod
+    def lock(sock: socket.socket) -> None:
+        """Keep the filter of a socket from being changed or taken off, for good.
+
+        Source: socket(7), SO_LOCK_FILTER.
+        """
+        from pfcompile.kernel.socket_filter import lock  # noqa: PLC0415 - rarely needed
+
+        lock(sock)

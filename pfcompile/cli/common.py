@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -21,15 +22,20 @@ STATUS_USAGE: Final = 2
 
 
 def expression(words: Sequence[str], file: str | None) -> str:
-    """Return the expression: the words of the command line in one, or a file's text."""
+    """Return the expression: the words of the command line in one, or a file's text.
+
+    In a file, `#` begins a comment that ends with the line, as in tcpdump's.
+    """
     if file is None:
         return " ".join(words)
     if words:
         raise click.UsageError("give the expression with -F or as arguments, not both")
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"cannot read the expression from {file}: {error}") from error
+    # Blanks in its place keep what an error points at where it stands in the file.
+    return re.sub("#[^\n]*", lambda comment: " " * len(comment[0]), text)
 
 
 def resolver(*, no_names: bool) -> Resolver:
