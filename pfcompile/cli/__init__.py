@@ -39,7 +39,7 @@ class _Commands(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Put the default command before an expression or its options."""
-        if not args or args[0] not in {*COMMANDS, "--help", "--version"}:
+        if not args or args[0] not in {*COMMANDS, "-h", "--help", "--version"}:
             args = [DEFAULT, *args]
         return super().parse_args(context, args)
 

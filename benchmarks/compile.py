@@ -1,0 +1,90 @@
+"""What compiling costs, beside libpcap: `python benchmarks/compile.py`.
+
+Prints the processor time of the command from a cold start, import by import, and of compiling each
+of the usual filters with everything loaded. libpcap is called through ctypes in the same run, so
+its times contain that call's overhead of a few microseconds.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import pfcompile  # noqa: E402 - found through the line above
+from tests.oracles.libpcap import Libpcap  # noqa: E402 - the same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NETMASK = 0xFFFFFF00
+COLD_RUNS = 7
+WARM_RUNS = 5
+
+
+def cold_seconds(code: list[str]) -> float:
+    """Return the median processor time of a fresh interpreter running `code`."""
+    times = []
+    for _ in range(COLD_RUNS):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *code], stdout=subprocess.DEVNULL, check=True, cwd="/")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(times)
+
+
+def warm_seconds(compiled: Callable[[], object]) -> float:
+    """Return the shortest of a few times that a call takes."""
+    times = []
+    for _ in range(WARM_RUNS):
+        start = time.perf_counter()
+        compiled()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    """Print both tables."""
+    print("cold start, processor time (median of", COLD_RUNS, "runs)")
+    for what, code in (
+        ("python -c pass", ["-c", "pass"]),
+        ("import pfcompile", ["-c", "import pfcompile"]),
+        ('pfcompile "host 127.0.0.1" --dump', ["-m", "pfcompile", "host 127.0.0.1", "--dump"]),
+    ):
+        print(f"  {what:36} {cold_seconds(code) * 1000:7.0f} ms")
+
+    lines = (ROOT / "tests/filters/usual.txt").read_text().splitlines()
+    filters = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+    ours, theirs, lengths = [], [], []
+    with Libpcap() as libpcap:
+        for text in filters:
+            program = pfcompile.compile(text, netmask=NETMASK)
+            ours.append(warm_seconds(lambda text=text: pfcompile.compile(text, netmask=NETMASK)))
+            peer = libpcap.compile(text, 1, optimize=True, netmask=NETMASK)
+            theirs.append(
+                warm_seconds(
+                    lambda text=text: libpcap.compile(text, 1, optimize=True, netmask=NETMASK)
+                )
+            )
+            lengths.append((len(program.instructions), len(peer)))
+    print(f"\nwarm, {len(filters)} usual filters      pfcompile    libpcap")
+    for what, choose in (("median", statistics.median), ("slowest", max)):
+        print(f"  {what:28} {choose(ours) * 1000:7.2f} ms {choose(theirs) * 1000:7.3f} ms")
+    ratio = statistics.geometric_mean(a / b for a, b in lengths)
+    shorter = sum(a < b for a, b in lengths)
+    longer = sum(a > b for a, b in lengths)
+    print(
+        f"\ninstructions over libpcap's: {ratio:.3f} (geometric mean); "
+        f"{shorter} shorter, {len(lengths) - shorter - longer} equal, {longer} longer"
+    )
+
+
+if __name__ == "__main__":
+    main()
