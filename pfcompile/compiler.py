@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.isa import Instruction, Op
+from pfcompile.contradiction import rejects_all
 from pfcompile.errors import FilterError
 from pfcompile.facts import link_types
 from pfcompile.facts.link_layouts import layout
@@ -26,12 +27,9 @@ from pfcompile.syntax.parser import Unfinished, parse_partly
 
 if TYPE_CHECKING:
     from pfcompile.names.answers import Resolver
-    from pfcompile.syntax import tree
 
 DEFAULT_SNAPLEN = 262144
 """What tcpdump captures of a packet at most, and returns from its filters."""
-
-REJECTS_ALL = "expression rejects all packets"
 
 
 def compile(  # noqa: A001 - the interface's word, as in `re.compile`
@@ -107,7 +105,7 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
         if request.optimize:
             graph = optimise(graph)
             if isinstance(graph[graph.entry], Reject):
-                raise _rejects_all(expression)
+                raise rejects_all(expression, text, options)
         return generate(graph, snaplen)
     except FilterError as error:
         # What is found in the graph or the program knows its place but not the text.
@@ -116,10 +114,6 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
     except RecursionError:
         message = "expression is nested too deeply"
         raise FilterError(message, text) from None
-
-
-def _rejects_all(expression: tree.Expression) -> FilterError:
-    return FilterError(REJECTS_ALL, span=expression.span)
 
 
 def dlt_of(link_type: str | int) -> int:

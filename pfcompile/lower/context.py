@@ -60,6 +60,7 @@ class Context:
         options: What the compilation depends on.
         frame: The headers as the next primitive sees them.
         variables: All that have been handed out.
+        taken_as_true: Operands that are not tested, by where they stand.
     """
 
     def __init__(self, text: str, options: Options, frame: Frame) -> None:
@@ -67,6 +68,7 @@ class Context:
         self.options = options
         self.frame = frame
         self.variables: list[Variable] = []
+        self.taken_as_true: frozenset[Span] = frozenset()
 
     def new_variable(self) -> Variable:
         """Return a variable that nothing else uses."""

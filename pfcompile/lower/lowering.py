@@ -11,6 +11,7 @@ from pfcompile.lower import fields, iso, transport, tunnels
 from pfcompile.lower.arithmetic import relation
 from pfcompile.lower.context import Context, Options
 from pfcompile.lower.formula import (
+    TRUE,
     Always,
     Assign,
     Check,
@@ -31,14 +32,27 @@ from pfcompile.syntax.tree import Proto
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pfcompile.errors import Span
     from pfcompile.ir.graph import Graph
     from pfcompile.ir.values import Variable
 
 __all__ = ["check_operands", "lower"]
 
 
-def lower(expression: tree.Expression, text: str, options: Options) -> Graph:
+def lower(
+    expression: tree.Expression,
+    text: str,
+    options: Options,
+    taken_as_true: frozenset[Span] = frozenset(),
+) -> Graph:
     """Return the graph of an expression, as it stands: nothing is optimised.
+
+    Args:
+        expression: The tree.
+        text: What it was read from, for errors.
+        options: The link type and what else it depends on.
+        taken_as_true: Operands that are not tested, by where they stand; they still move the
+            offsets of what follows.
 
     Raises:
         FilterError: The expression means nothing on this link type, or a name is unknown.
@@ -49,6 +63,7 @@ def lower(expression: tree.Expression, text: str, options: Options) -> Graph:
     preamble = Preamble(known, handed_out)
     context = Context(text, options, preamble.frame)
     context.variables = handed_out
+    context.taken_as_true = taken_as_true
     formula = _formula(context, expression)
     if known.gate is not None and context.frame.layout is known:
         # A gate is not put before a filter that has moved on to another link type.
@@ -72,6 +87,11 @@ def check_operands(operands: tuple[tree.Expression, ...], text: str, options: Op
 
 def _formula(context: Context, node: tree.Expression) -> Formula:
     """Return what `node` means; the context's frame moves along the text."""
+    formula = _meaning(context, node)
+    return TRUE if node.span in context.taken_as_true else formula
+
+
+def _meaning(context: Context, node: tree.Expression) -> Formula:
     match node:
         case tree.Chain(first=first, links=links):
             start = _formula(context, first)

@@ -19,7 +19,7 @@ from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.syntax import inherit, tree
 from pfcompile.syntax.keywords import TOKENS
 
-tokens = tuple(token for token in TOKENS if token != "BAD")
+tokens = TOKENS
 
 start = "filter"
 
@@ -494,19 +494,18 @@ def p_primitive_field_relation(p: Any) -> None:
 
 
 def p_primitive_field_list(p: Any) -> None:
-    """primitive : FIELD LPAREN numbers RPAREN"""
-    p[0] = tree.FieldValue(p[1].value, tree.RelationOp.EQ, tuple(p[3]), _span(p))
+    """primitive : field_list RPAREN"""
+    p[0] = p[1].finish(_span(p))
 
 
-def p_numbers_first(p: Any) -> None:
-    """numbers : NUM"""
-    p[0] = [p[1].value]
+def p_field_list_first(p: Any) -> None:
+    """field_list : FIELD LPAREN NUM"""
+    p[0] = inherit.FieldList(p[1].value, [p[3].value], _span(p))
 
 
-def p_numbers_more(p: Any) -> None:
-    """numbers : numbers OR NUM"""
-    p[1].append(p[3].value)
-    p[0] = p[1]
+def p_field_list_more(p: Any) -> None:
+    """field_list : field_list OR NUM"""
+    p[0] = p[1].extended(p[3].value, _span(p))
 
 
 def p_error(_token: Any) -> None:

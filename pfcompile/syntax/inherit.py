@@ -12,7 +12,7 @@ an identifier are known only on the way down from the top::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pfcompile.errors import Span
 from pfcompile.syntax import tree
@@ -20,7 +20,7 @@ from pfcompile.syntax import tree
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_DEPTH = 100
+MAX_DEPTH: Final = 100
 """Levels of parentheses, negations and arithmetic: far more than a person writes."""
 
 
@@ -91,6 +91,25 @@ class Group:
     span: Span
 
 
+class FieldList:
+    """A field and the numbers to compare it with, grown while they are read."""
+
+    def __init__(self, word: str, values: list[int], span: Span) -> None:
+        self._word = word
+        self._values = values
+        self.span = span
+
+    def extended(self, value: int, span: Span) -> FieldList:
+        """Return this list with one number more."""
+        self._values.append(value)
+        self.span = span
+        return self
+
+    def finish(self, span: Span) -> tree.FieldValue:
+        """Return the finished node."""
+        return tree.FieldValue(self._word, tree.RelationOp.EQ, tuple(self._values), span)
+
+
 Partial: TypeAlias = Sequence | Group | Negation | Headed | tree.Identifier | tree.Primitive
 
 
@@ -109,17 +128,38 @@ def finish(partial: Partial) -> tree.Expression:
     return _finish(partial, None, MAX_DEPTH)[0]
 
 
-def finish_all(stack: Iterable[object]) -> list[tree.Expression]:
+# The symbols of the grammar that libpcap has generated code for once they are on the stack.
+_OPERANDS: Final = frozenset(
+    ("expression", "term", "rterm", "primitive", "field_list", "pid", "qid", "id", "nid")
+)
+_ARITHMETIC: Final = frozenset(("arithmetic", "narith"))
+
+
+def finish_all(stack: Iterable[tuple[str, Any]]) -> list[tree.Expression]:
     """Return the operands that were complete when the parser met an error, left to right.
 
-    They are what libpcap would already have generated code for, so that an error in one of them
-    comes before the one that stopped the parser. Raises TooDeepError.
+    They are what libpcap has generated code for by then, so that an error in one of them comes
+    before the one that stopped the parser. Arithmetic that is not yet part of a relation comes as
+    a comparison with 0.
+
+    Args:
+        stack: The parser's symbols and their values.
+
+    Raises:
+        TooDeepError: An operand is nested deeper than `MAX_DEPTH`.
     """
     finished: list[tree.Expression] = []
     qualifiers: _Qualifiers = None
-    for value in stack:
-        if isinstance(value, Sequence | Group | Negation | Headed | tree.Primitive):
-            node, qualifiers = _finish(value, qualifiers, MAX_DEPTH)
+    for symbol, value in stack:
+        if symbol == "head":
+            qualifiers = value.qualifiers
+        elif symbol in _ARITHMETIC:
+            zero = tree.Literal(0, value.span)
+            relation = tree.Relation(tree.RelationOp.EQ, value, zero, value.span)
+            finished.append(_finish(relation, None, MAX_DEPTH)[0])
+        elif symbol in _OPERANDS:
+            partial = value.finish(value.span) if isinstance(value, FieldList) else value
+            node, qualifiers = _finish(partial, qualifiers, MAX_DEPTH)
             finished.append(node)
     return finished
 
@@ -163,13 +203,22 @@ def _finish(
 def _finish_sequence(
     sequence: Sequence, inherited: _Qualifiers, depth: int
 ) -> tuple[tree.Expression, _Qualifiers]:
-    first, qualifiers = _finish(sequence.first, inherited, depth - 1)
-    if not sequence.rest:
+    # `(((a) or (b)) or (c)) or (d)`, which programs write, is one chain, however long.
+    spine = [sequence]
+    while isinstance(group_before := spine[-1].first, Group):
+        spine.append(group_before.sequence)
+    first, qualifiers = _finish(spine[-1].first, inherited, depth - 1)
+    links: list[tree.Link] = []
+    if isinstance(first, tree.Chain):
+        first, links = first.first, list(first.links)
+    for level in reversed(spine):
+        if level is not spine[-1]:
+            qualifiers = inherited
+        for junction, operand in level.rest:
+            node, qualifiers = _finish(operand, qualifiers, depth - 1)
+            links.append(tree.Link(junction, node))
+    if not links:
         return first, qualifiers
-    links = []
-    for junction, operand in sequence.rest:
-        node, qualifiers = _finish(operand, qualifiers, depth - 1)
-        links.append(tree.Link(junction, node))
     return tree.Chain(first, tuple(links), sequence.span), qualifiers
 
 
@@ -184,6 +233,6 @@ def _limit_depth(arithmetic: tree.Arithmetic, limit: int) -> None:
             case tree.Binary(left=a, right=b):
                 waiting += [(a, left - 1), (b, left - 1)]
             case tree.Negate(operand=a) | tree.Accessor(index=a):
-                waiting.append((cast("tree.Arithmetic", a), left - 1))
+                waiting.append((a, left - 1))
             case tree.Literal() | tree.Length():
                 pass

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from enum import Enum
 
-_LINK_LEVEL = ("link", "ether", "ppp", "slip", "fddi", "tr", "wlan")
+_LINK_LEVEL: Final = ("link", "ether", "ppp", "slip", "fddi", "tr", "wlan")
+_ATM_TYPES: Final = tuple(
+    "lane metac bcc oam oamf4 oamf4ec oamf4sc sc ilmic connectmsg metaconnect".split()
+)
 
 
 def _rows() -> dict[str, tuple[str, Enum | str | None]]:
@@ -21,7 +24,7 @@ def _rows() -> dict[str, tuple[str, Enum | str | None]]:
     rows: dict[str, tuple[str, Enum | str | None]] = {
         proto.value: ("PROTOCOL", proto) for proto in Proto
     }
-    rows |= {word: ("PROTOCOL", Proto.LINK) for word in _LINK_LEVEL}
+    rows |= dict.fromkeys(_LINK_LEVEL, ("PROTOCOL", Proto.LINK))
     rows |= {"es-is": ("PROTOCOL", Proto.ESIS), "is-is": ("PROTOCOL", Proto.ISIS)}
     rows |= {"src": ("SRC", None), "dst": ("DST", None)}
     for number in "1234":
@@ -55,20 +58,6 @@ def _rows() -> dict[str, tuple[str, Enum | str | None]]:
     rows |= {word: ("FIELD", word) for word in ("hsio", "hopc", "hdpc", "hsls")}
     return rows
 
-
-_ATM_TYPES = (
-    "lane",
-    "metac",
-    "bcc",
-    "oam",
-    "oamf4",
-    "oamf4ec",
-    "oamf4sc",
-    "sc",
-    "ilmic",
-    "connectmsg",
-    "metaconnect",
-)
 
 KEYWORDS: Final[Mapping[str, tuple[str, Enum | str | None]]] = _rows()
 
@@ -107,6 +96,8 @@ TOKENS: Final = (
     *dict.fromkeys(token for token, _ in KEYWORDS.values()),
     *(token for token in dict.fromkeys(OPERATORS.values()) if token not in {"AND", "OR", "NOT"}),
     *LITERALS,
-    "BAD",
 )
-"""Every token of the grammar; BAD carries an error found by the lexer and is in no rule."""
+"""Every token of the grammar."""
+
+BAD: Final = "BAD"
+"""The token that carries an error found by the lexer; it is in no rule."""

@@ -18,14 +18,17 @@ from ply import lex
 
 from pfcompile.errors import FilterError, Span
 from pfcompile.facts.named_constants import NAMED_CONSTANTS
-from pfcompile.syntax.keywords import KEYWORDS, OPERATORS, TOKENS
+from pfcompile.syntax.keywords import BAD, KEYWORDS, OPERATORS, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-tokens = TOKENS
+tokens = (*TOKENS, BAD)
 
-_NUMBER_LIMIT = 1 << 32
+SYNTAX_ERROR: Final = "can't parse filter expression: syntax error"
+"""libpcap's words for every error of grammar, and for a character that begins no token."""
+
+_NUMBER_LIMIT: Final = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +171,13 @@ def _value(form: str, text: str) -> tuple[str, Any]:
 
 
 def t_operator(t: Any) -> Any:
-    r"&&|\|\||!=|==|<<|>>|>=|<=|[-+*/%&|^\[\]()!<>=]"
+    r"""&&|\|\||!=|==|<<|>>|>=|<=|[-+*/%&|^\[\]()!<>=]"""
     t.type = OPERATORS[t.value]
     return _lexeme(t, t.value, t.value)
 
 
 def t_word(t: Any) -> Any:
-    r"[A-Za-z0-9\\$:]"
+    r"""[A-Za-z0-9\\$:]"""
     form, text = _longest(t.lexer.lexdata, t.lexpos)
     if not text and t.value == ":":
         t.type = OPERATORS[":"]
@@ -199,7 +202,7 @@ def t_error(t: Any) -> Any:
     return _bad(
         t,
         character,
-        f"can't parse filter expression: syntax error: {shown} has no meaning here",
+        f"{SYNTAX_ERROR}: {shown} has no meaning here",
         _CHARACTER_HINTS.get(character),
     )
 
@@ -215,7 +218,7 @@ _CHARACTER_HINTS: Final = {
     "{": "group with round parentheses",
     "}": "group with round parentheses",
     ".": "an address begins with a digit",
-    "\\": "a backslash stands directly before a name that is also a keyword, as in `ip proto \\tcp`",
+    "\\": "a backslash stands directly before a name, as in `ip proto \\tcp`",
     "$": "`$` stands before the one or two hex digits of an ARCnet address",
 }
 
@@ -234,7 +237,7 @@ def _lexeme(t: Any, text: str, value: Any) -> Any:
 
 def _bad(t: Any, text: str, message: str, hint: str | None = None) -> Any:
     span = Span(t.lexpos, t.lexpos + len(text))
-    t.type = "BAD"
+    t.type = BAD
     t.value = FilterError(message, t.lexer.lexdata, span, hint)
     return t
 

@@ -1,4 +1,7 @@
-"""Make the parser's tables: `python -m pfcompile.syntax.tables` writes `parsetab.py` beside itself."""
+"""Make the parser's tables and keep them in `parsetab.py`, beside this module.
+
+`python -m pfcompile.syntax.tables` writes them anew, which is needed after a change of `grammar.py`.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def generate() -> str:
         text = Path(folder, "generated.py").read_text()
     # PLY writes each production's place in the file; only the module's name is the same anywhere.
     text = text.replace(str(Path(grammar.__file__).parent) + "/", "")
-    return text.replace("# generated.py", "# parsetab.py")
+    return text.replace("# generated.py", "# parsetab.py\n# mypy: ignore-errors")
 
 
 if __name__ == "__main__":

@@ -413,7 +413,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`first`, then operands each joined to all before it: `a or b and c` is `(a or b) and c`."""
+    """`first`, then operands each joined to all before it: `a or b and c` is `(a or b) and c`.
+
+    `first` is not a chain itself, since `(a or b) and c` is the same chain; `links` has at least
+    one row.
+    """
 
     first: Expression
     links: tuple[Link, ...]
