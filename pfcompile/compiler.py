@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pfcompile.cbpf.generate import generate
+from pfcompile.cbpf.generate import count_instructions, generate
 from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.contradiction import rejects_all
 from pfcompile.errors import FilterError
@@ -103,7 +103,7 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
             raise expression.error
         graph = lower(expression, text, options)
         if request.optimize:
-            graph = optimise(graph)
+            graph = optimise(graph, count_instructions)
             if isinstance(graph[graph.entry], Reject):
                 raise rejects_all(expression, text, options)
         return generate(graph, snaplen)

@@ -12,7 +12,7 @@ from pfcompile.errors import FilterError, Span
 from pfcompile.facts import link_types
 from pfcompile.ir.graph import Reject
 from pfcompile.lower.lowering import lower
-from pfcompile.passes.pipeline import optimise
+from pfcompile.passes.pipeline import simplify
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Proto
 
@@ -65,7 +65,7 @@ def _rejects(
 ) -> bool:
     """Return whether the expression still rejects everything without some of its conjuncts."""
     try:
-        graph = optimise(lower(expression, text, options, taken_as_true))
+        graph = simplify(lower(expression, text, options, taken_as_true))
     except FilterError:
         return False
     return isinstance(graph[graph.entry], Reject)

@@ -18,6 +18,7 @@ from pfcompile.captures.reader import Source, name_of, open_source, read_items
 from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError
+from pfcompile.facts.link_types import KNOWN_DLTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,9 +81,14 @@ class Destination(Protocol):
 
 
 class Matchers:
-    """The filter for each link type that occurs, made when the first packet needs it."""
+    """The filter for each link type that occurs, made when the first packet needs it.
 
-    def __init__(self, program_for: ProgramFor) -> None:
+    Attributes:
+        path: The capture that is being read, for errors.
+    """
+
+    def __init__(self, program_for: ProgramFor, path: str = "") -> None:
+        self.path = path
         self._program_for = program_for
         self._made: dict[int, Matcher] = {}
         self._unused: Interface | None = None
@@ -92,10 +98,17 @@ class Matchers:
         return bool(self._made)
 
     def matcher(self, interface: Interface) -> Matcher:
-        """Return the filter for the interface's link type; raises what making it raises."""
+        """Return the filter for the interface's link type.
+
+        Raises:
+            CaptureError: There is no such link type.
+            FilterError: The expression is wrong for it.
+        """
         dlt = interface.dlt
         matcher = self._made.get(dlt)
         if matcher is None:
+            if dlt not in KNOWN_DLTS:
+                raise CaptureError(f"unknown data link type {dlt}", self.path)
             matcher = self._made[dlt] = self._program_for(dlt, interface.filter_snaplen)
         return matcher
 
@@ -177,7 +190,8 @@ def filter_captures(
         progress: Told the number of bytes read so far from all inputs, before every read.
 
     Raises:
-        CaptureError: The destination cannot be written.
+        CaptureError: The destination cannot be written, or an input has a link type that does
+            not exist.
     """
     matchers = Matchers(program_for)
     done = 0
@@ -197,6 +211,7 @@ def filter_captures(
     try:
         for source in sources:
             finished = done
+            matchers.path = name_of(source)
             items = _until_damage(source, on_damage, before_read)
             if not scan(items, matchers, destination, tally, limit):
                 return
@@ -218,8 +233,9 @@ def read(source: Source, program_for: ProgramFor) -> Iterator[tuple[int, bytes]]
 
     Raises:
         CaptureError: The capture cannot be opened or is damaged; after everything that is whole.
+            Or it has a link type that does not exist.
     """
-    matchers = Matchers(program_for)
+    matchers = Matchers(program_for, name_of(source))
     with open_source(source) as stream:
         for item in read_items(stream, name_of(source)):
             if isinstance(item, Record):
@@ -249,9 +265,9 @@ def filter_file(
         limit: Stop after this many matches, at least 1.
 
     Raises:
-        CaptureError: The source cannot be opened or is damaged, or the destination cannot be
-            written; either way the destination holds whole records, and in the first case all
-            those before the damage.
+        CaptureError: The source cannot be opened, is damaged or has a link type that does not
+            exist, or the destination cannot be written. The destination holds whole records, and
+            if the source was at fault all those before the fault.
     """
     if isinstance(source, str | PathLike) and is_same_file(destination, source):
         raise CaptureError("is the capture that is read", str(destination))

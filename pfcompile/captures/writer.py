@@ -230,7 +230,11 @@ class PcapngWriter:
 
 
 class AutomaticWriter:
-    """Writes the format that is asked for, or that the output's name has, or the first input's."""
+    """Writes the format that is asked for, or that the output's name has, or the first input's.
+
+    Attributes:
+        kept: Whether any packet has been written.
+    """
 
     def __init__(self, output: Output, write_format: Format | None = None) -> None:
         """Choose the format, if it can be chosen yet.
@@ -242,6 +246,7 @@ class AutomaticWriter:
         self._output = output
         self._format = write_format or named_format(output.path)
         self._writer: PcapWriter | PcapngWriter | None = None
+        self.kept = False
 
     def write(self, item: Item) -> None:
         """Take one item; raises as the format's writer."""
@@ -255,6 +260,7 @@ class AutomaticWriter:
             )
             self._writer = writer
         writer.write(item)
+        self.kept = self.kept or isinstance(item, Record)
 
     def flush(self) -> None:
         """Hand on what is finished; raises as the format's writer."""
@@ -273,8 +279,8 @@ def open_writer(
 ) -> Iterator[AutomaticWriter]:
     """Open a capture for writing; whatever ends the block, whole records are left.
 
-    An interrupt and an error of the output leave what was kept before. Any other error that comes
-    before anything was written, such as a bad expression, leaves an older file as it was.
+    An error before the first kept packet, such as a bad expression, leaves an older file of that
+    name as it was.
 
     Args:
         path: The file; "-" is standard output.
@@ -288,10 +294,10 @@ def open_writer(
     writer = AutomaticWriter(output, write_format)
     try:
         yield writer
-    except (KeyboardInterrupt, CaptureError):
-        writer.close()
-        raise
     except BaseException:
-        output.abandon()
+        if writer.kept:
+            writer.close()
+        else:
+            output.abandon()
         raise
     writer.close()

@@ -38,6 +38,17 @@ def generate(graph: Graph, snaplen: int) -> tuple[Instruction, ...]:
     return tuple(program)
 
 
+def count_instructions(graph: Graph) -> int:
+    """Return how many instructions `graph` becomes, however many those are.
+
+    Raises:
+        FilterError: It needs more than 16 scratch words.
+    """
+    order = block_order(graph)
+    codes = _without_dead_stores(_select(graph, order, 1))
+    return len(assemble_blocks(*_merged(order, codes)))
+
+
 def _select(graph: Graph, order: Sequence[Label], snaplen: int) -> dict[Label, Code]:
     """Return each block's instructions; what a block finds in the registers is what all leave."""
     slots = _allot(graph, order)

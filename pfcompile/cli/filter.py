@@ -23,7 +23,6 @@ from pfcompile.captures.records import Item, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError, FilterError, PfcompileError
-from pfcompile.facts.link_types import by_dlt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +64,7 @@ PROGRESS_AFTER: Final = 1.0
 )
 @click.option("-n", "no_names", is_flag=True, help="Look no names up in the expression.")
 @click.argument("words", nargs=-1, metavar="EXPR...")
-def filter_command(
+def command(
     inputs: tuple[str, ...],
     output: str | None,
     limit: int | None,
@@ -170,12 +169,12 @@ def _program_for(text: str, *, snaplen: int | None, optimize: bool, names: bool)
     resolver = SystemResolver() if names else NoNames()
 
     def program_for(dlt: int, file_snaplen: int) -> Matcher:
-        row = by_dlt(dlt)
         program = compile_filter(
             text,
-            link_type=str(dlt) if row is None else row.name,
+            link_type=dlt,
             snaplen=snaplen or file_snaplen,
             optimize=optimize,
+            savefile=True,
             resolver=resolver,
         )
         return program.match

@@ -118,12 +118,11 @@ def ports(
     behind_ipv6 = every(
         is_ipv6(context, span), carried(IPV6_NEXT_HEADER), at(transport_ipv6(context))
     )
-    behind_ipv4 = every(
-        is_ipv4(context, span),
-        carried(IPV4_PROTOCOL),
-        first_fragment(context),
-        at(transport_ipv4(context)),
-    )
+    tests = [carried(IPV4_PROTOCOL), first_fragment(context)]
+    if len(protocols) > 1:
+        # With the fragment's test first, what is left is what IPv6 has, at other offsets.
+        tests.reverse()
+    behind_ipv4 = every(is_ipv4(context, span), *tests, at(transport_ipv4(context)))
     return some(behind_ipv6, behind_ipv4)
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.passes.drop_dead_lets import drop_dead_lets
 from pfcompile.passes.fold import fold
+from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
+from pfcompile.passes.merge_alike import merge_alike
 from pfcompile.passes.thread_jumps import thread_all_jumps
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
 )
 
 
-def optimise(graph: Graph) -> Graph:
-    """Return the graph after all passes.
+def simplify(graph: Graph) -> Graph:
+    """Return the graph after the passes that need no cost: what is known of every packet is gone.
 
     Raises:
         FilterError: A constant division by zero or too long a shift came to light.
@@ -32,3 +34,16 @@ def optimise(graph: Graph) -> Graph:
     for rewrite in PIPELINE:
         graph = rewrite(graph)
     return graph
+
+
+def optimise(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+    """Return the graph after all passes.
+
+    Args:
+        graph: What lowering gave.
+        cost: How many instructions a graph becomes.
+
+    Raises:
+        FilterError: A constant division by zero or too long a shift came to light.
+    """
+    return merge_alike(fuse_tests(simplify(graph), cost), cost)

@@ -11,7 +11,7 @@ an identifier are known only on the way down from the top::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pfcompile.errors import Span
@@ -77,10 +77,14 @@ class Sequence:
         self.rest.append((junction, operand))
 
     @property
+    def last(self) -> Partial:
+        """The operand at the right."""
+        return self.rest[-1][1] if self.rest else self.first
+
+    @property
     def span(self) -> Span:
         """Where the whole sequence stands."""
-        last = self.rest[-1][1] if self.rest else self.first
-        return Span(self.first.span.start, last.span.end)
+        return Span(self.first.span.start, self.last.span.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ def finish(partial: Partial) -> tree.Expression:
 
 # The symbols of the grammar that libpcap has generated code for once they are on the stack.
 _OPERANDS: Final = frozenset(
-    ("expression", "term", "rterm", "primitive", "field_list", "pid", "qid", "id", "nid")
+    ("filter", "expression", "term", "rterm", "primitive", "field_list", "pid", "qid", "id", "nid")
 )
 _ARITHMETIC: Final = frozenset(("arithmetic", "narith"))
 
@@ -180,9 +184,7 @@ def _finish(
             return tree.Not(node, span), qualifiers
         case Headed(head=head, identifiers=identifiers, span=span):
             node, _ = _finish(identifiers, head.qualifiers, depth - 1)
-            if isinstance(node, tree.Qualified):
-                node = tree.Qualified(node.qualifiers, node.identifier, span)
-            return node, head.qualifiers
+            return replace(node, span=span), head.qualifiers
         case (
             tree.Name()
             | tree.Number()
@@ -205,12 +207,10 @@ def _finish_sequence(
 ) -> tuple[tree.Expression, _Qualifiers]:
     # `(((a) or (b)) or (c)) or (d)`, which programs write, is one chain, however long.
     spine = [sequence]
-    while isinstance(group_before := spine[-1].first, Group):
-        spine.append(group_before.sequence)
-    first, qualifiers = _finish(spine[-1].first, inherited, depth - 1)
-    links: list[tree.Link] = []
-    if isinstance(first, tree.Chain):
-        first, links = first.first, list(first.links)
+    while isinstance(start := spine[-1].first, Group):
+        spine.append(start.sequence)
+    node, qualifiers = _finish(start, inherited, depth - 1)
+    first, links = (node.first, [*node.links]) if isinstance(node, tree.Chain) else (node, [])
     for level in reversed(spine):
         if level is not spine[-1]:
             qualifiers = inherited

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from enum import Enum
 
 _LINK_LEVEL: Final = ("link", "ether", "ppp", "slip", "fddi", "tr", "wlan")
-_ATM_TYPES: Final = tuple(
-    "lane metac bcc oam oamf4 oamf4ec oamf4sc sc ilmic connectmsg metaconnect".split()
+_ATM_TYPES: Final = (
+    *("lane", "metac", "bcc", "sc", "ilmic", "connectmsg", "metaconnect"),
+    *("oam", "oamf4", "oamf4ec", "oamf4sc"),
 )
 
 

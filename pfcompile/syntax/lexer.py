@@ -12,7 +12,7 @@ import re
 import socket
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ply import lex
 
@@ -21,7 +21,9 @@ from pfcompile.facts.named_constants import NAMED_CONSTANTS
 from pfcompile.syntax.keywords import BAD, KEYWORDS, OPERATORS, TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_Rule: TypeAlias = "Callable[[Any], Any]"
 
 tokens = (*TOKENS, BAD)
 
@@ -115,6 +117,17 @@ def _longest(text: str, start: int) -> tuple[str, str]:
     return best_form, text[start:best_end]
 
 
+def word_kind(text: str) -> str | None:
+    """Return the kind of token that the whole of `text` is; None if it is not a single word."""
+    form, word = _longest(text, 0)
+    if word != text or not text:
+        return None
+    try:
+        return _value(form, text)[0]
+    except ValueError:
+        return BAD
+
+
 def _number(text: str) -> int:
     """Return the value of a number; raises ValueError with libpcap's words."""
     if text[:2] in {"0x", "0X"}:
@@ -170,14 +183,26 @@ def _value(form: str, text: str) -> tuple[str, Any]:
             return form, text.removeprefix("\\")
 
 
+def _pattern(regex: str) -> Callable[[_Rule], _Rule]:
+    """Say what a rule is for: PLY's `TOKEN`, with types."""
+
+    def mark(rule: _Rule) -> _Rule:
+        vars(rule)["regex"] = regex
+        return rule
+
+    return mark
+
+
+@_pattern(r"&&|\|\||!=|==|<<|>>|>=|<=|[-+*/%&|^\[\]()!<>=]")
 def t_operator(t: Any) -> Any:
-    r"""&&|\|\||!=|==|<<|>>|>=|<=|[-+*/%&|^\[\]()!<>=]"""
+    """Return an operator; the longer ones come first."""
     t.type = OPERATORS[t.value]
     return _lexeme(t, t.value, t.value)
 
 
+@_pattern(r"[A-Za-z0-9\\$:]")
 def t_word(t: Any) -> Any:
-    r"""[A-Za-z0-9\\$:]"""
+    """Return what begins with a character that may begin a word."""
     form, text = _longest(t.lexer.lexdata, t.lexpos)
     if not text and t.value == ":":
         t.type = OPERATORS[":"]
@@ -188,8 +213,7 @@ def t_word(t: Any) -> Any:
     try:
         t.type, value = _value(form, text)
     except ValueError as error:
-        hint = _number_hint(text) if form == "NUM" else None
-        return _bad(t, text, str(error), hint)
+        return _bad(t, text, str(error), _form_hint(form, text))
     return _lexeme(t, text, value)
 
 
@@ -223,9 +247,11 @@ _CHARACTER_HINTS: Final = {
 }
 
 
-def _number_hint(text: str) -> str | None:
-    """Return advice for a number with a leading zero that is not octal."""
-    if text[0] == "0" and text.isdigit() and set(text) & set("89"):
+def _form_hint(form: str, text: str) -> str | None:
+    """Return advice about a word that has the form of a number or an address but means nothing."""
+    if form == "BAD_MAC":
+        return "a MAC address has six groups; an IPv6 address has eight, or `::` once"
+    if form == "NUM" and text.isdigit() and text[0] == "0" and set(text) & set("89"):
         return f"a leading 0 makes a number octal; {text.lstrip('0')} is the decimal one"
     return None
 

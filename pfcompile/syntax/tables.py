@@ -1,6 +1,6 @@
-"""Make the parser's tables and keep them in `parsetab.py`, beside this module.
+"""Make the parser's tables, which are kept in `parsetab.py` beside this module.
 
-`python -m pfcompile.syntax.tables` writes them anew, which is needed after a change of `grammar.py`.
+After a change of `grammar.py`, `python -m pfcompile.syntax.tables` writes them anew.
 """
 
 from __future__ import annotations

@@ -14,11 +14,12 @@ from io import BytesIO
 import pytest
 from capture_building import KUZNETZOV, damage, parse, pcap, pcapng
 
+import pfcompile
 from pfcompile.captures.filtering import filter_file, read
 from pfcompile.captures.records import Record
 from pfcompile.captures.summary import describe_packet, summarize
 from pfcompile.captures.writer import Format
-from pfcompile.errors import CaptureError
+from pfcompile.errors import CaptureError, FilterError
 
 SEED = int(os.environ.get("CAPTURE_SEED", "20240501"))
 COUNT = 2000
@@ -77,22 +78,24 @@ def test_what_is_written_from_damaged_captures_is_whole(tmp_path, write_format):
             r for r in parse(content)[0] if isinstance(r, Record) and r.wire_length % 3 == 0
         ]
         out.unlink(missing_ok=True)
+        # An error that is not the damage that `parse` has found: a link type that does not exist,
+        # or what the output's format cannot hold. It ends the run early.
         refused = None
         try:
             filter_file(BytesIO(content), out, every_third, write_format=write_format)
         except CaptureError as error:
-            refused = error
+            if error.offset is None:
+                refused = error
         if not out.exists():
-            assert refused is not None, explain
-            assert expected == [] or refused.path == str(out), explain
+            assert expected == [] or refused is not None, explain
             continue
         with out.open("rb") as stream:
             items, error = parse(stream.read())
         assert error is None, explain
         found = [item.data for item in items if isinstance(item, Record)]
-        if refused is None or refused.path != str(out):
+        if refused is None:
             assert found == [r.data for r in expected], explain
-        else:  # a pcap file could not hold them all
+        else:
             assert found == [r.data for r in expected][: len(found)], explain
 
 
@@ -144,3 +147,19 @@ def test_read_gives_what_is_whole_before_the_error():
         found.extend(read(BytesIO(content), lambda *_: lambda *_: 1))
     assert len(found) == 3
     assert caught.value.offset == len(content) - 2 - 16
+
+
+@pytest.mark.parametrize("expression", ["tcp port 443 or host 10.0.0.1", "ether[0] & 1 = 1"])
+def test_damaged_captures_through_the_compiler(expression):
+    """The whole way: the errors of both are all that comes out."""
+    for number in range(300):
+        rng = random.Random(f"{SEED}-whole-{number}")
+        content = damage(rng.choice(SOURCES), rng)
+        try:
+            for _ in pfcompile.read(BytesIO(content), expression):
+                pass
+        except (CaptureError, FilterError):
+            continue
+        except Exception:
+            print(f"seed {SEED}, capture {number}")
+            raise

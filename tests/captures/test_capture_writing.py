@@ -223,6 +223,32 @@ def test_a_bad_expression_is_told_and_destroys_nothing(tmp_path):
             list(read(BytesIO(content), refuse))
 
 
+def test_a_link_type_that_does_not_exist(tmp_path):
+    out = tmp_path / "out"
+    out.write_bytes(b"precious")
+    for content in (pcap(link_word=9999), section() + interface(linktype=9999) + enhanced()):
+        with pytest.raises(CaptureError, match="unknown data link type 9999"):
+            list(read(BytesIO(content), everything))
+        with pytest.raises(CaptureError, match="unknown data link type 9999"):
+            filter_file(BytesIO(content), out, everything)
+        assert out.read_bytes() == b"precious"
+
+
+def test_what_was_kept_before_an_error_is_written(tmp_path):
+    """The second interface's packets cannot be filtered; the first's have been."""
+    start = section() + interface() + interface(linktype=101) + enhanced(data=b"abc")
+    content = start + enhanced(number=1, data=b"abc") + enhanced(data=b"never reached")
+
+    def ethernet_only(dlt, snaplen):
+        if dlt != 1:
+            raise FilterError("not here")
+        return everything(dlt, snaplen)
+
+    with pytest.raises(FilterError):
+        filter_file(BytesIO(content), tmp_path / "out", ethernet_only)
+    assert (tmp_path / "out").read_bytes() == start
+
+
 def test_an_input_is_never_overwritten(tmp_path):
     source = tmp_path / "in.pcap"
     source.write_bytes(pcap())
