@@ -253,12 +253,11 @@ class _Merge:
         first, second = self._graph[self._pair.first], self._graph[self._pair.second]
         assert isinstance(first, Branch)
         assert isinstance(second, Branch)
-        a, b = first.test.left, second.test.left
-        if not isinstance(a, Load) or not isinstance(b, Load):
-            return None
-        for loads in self._pair.loads.values():
-            if (a, b) in loads and len(loads) == 1:
-                return a, b
+        of_first_test = _Pair(self._pair.first, self._pair.second)
+        _compare_values(first.test.left, second.test.left, of_first_test)
+        for difference, loads in of_first_test.loads.items():
+            if len(loads) == 1 and len(self._pair.loads[difference]) == 1:
+                return next(iter(loads))
         return None
 
     def build(self, builder: Builder, names: Mapping[Label, Label]) -> None:

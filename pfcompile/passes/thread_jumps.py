@@ -1,4 +1,4 @@
-"""Let every way skip the tests whose outcome it already knows.
+"""Let every way skip the tests whose outcome it already knows, and those that change nothing.
 
 Before::
     b0:  br ldh[12] == 0x800, b1, b2
@@ -7,6 +7,9 @@ Before::
 After::
     b0:  br ldh[12] == 0x800, b1, b4
     b1:  br ldb[23] == 6, b3, b2b
+
+A test goes as well where the way behind one outcome, from the other side on, comes to the same
+place: `broadcast or multicast` does not ask whether it is a broadcast.
 
 Sound because the facts on an edge hold for every packet that takes it: values are pure, and what
 was known of a variable is forgotten where it is set. Skipping a test skips its load, which shows
@@ -42,24 +45,25 @@ def thread_all_jumps(graph: Graph) -> Graph:
 def thread_jumps(graph: Graph) -> Graph:
     """Return `graph` with each edge leading to the first block that is not decided on it."""
     arriving: dict[Label, Facts] = {}
-    threaded: dict[Label, Block] = {}
+    threaded: dict[Label, Block | Label] = {}
 
-    def go(label: Label, facts: Facts) -> Label:
-        """Return where an edge to `label` with these facts leads, and hand the facts on."""
-        while True:
-            block = graph[label]
-            if not isinstance(block, Branch):
-                break
+    def follow(label: Label, facts: Facts) -> Label:
+        """Return the first block from `label` on that these facts do not decide."""
+        while isinstance(block := graph[label], Branch):
             outcome = facts.decide(block.test)
             if outcome is None:
                 break
             label = block.yes if outcome else block.no
-        if not isinstance(block, Accept | Reject):
+        return label
+
+    def arrive(label: Label, facts: Facts) -> Label:
+        """Hand the facts on to a block that an edge leads to."""
+        if not isinstance(graph[label], Accept | Reject):
             known = arriving.get(label)
             arriving[label] = facts if known is None else known.met(facts)
         return label
 
-    entry = go(graph.entry, NOTHING)
+    entry = arrive(follow(graph.entry, NOTHING), NOTHING)
     for label in graph.labels:
         facts = arriving.pop(label, None)
         block = graph[label]
@@ -69,23 +73,33 @@ def thread_jumps(graph: Graph) -> Graph:
             case _ if facts is None:
                 continue  # No way leads here any more.
             case Branch(test=test, yes=yes, no=no, origin=origin):
-                yes = go(yes, facts.assume(test, True))
-                no = go(no, facts.assume(test, False))
-                threaded[label] = Branch(test, yes, no, origin)
+                if_yes, if_no = facts.assume(test, True), facts.assume(test, False)
+                yes_end, no_end = follow(yes, if_yes), follow(no, if_no)
+                if follow(no, if_yes) == yes_end:
+                    threaded[label] = arrive(follow(no, facts), facts)
+                elif follow(yes, if_no) == no_end:
+                    threaded[label] = arrive(follow(yes, facts), facts)
+                else:
+                    arrive(yes_end, if_yes)
+                    arrive(no_end, if_no)
+                    threaded[label] = Branch(test, yes_end, no_end, origin)
             case Let(variable=variable, value=value, next=after, origin=origin):
-                after = go(after, facts.set_to(variable, value))
+                facts = facts.set_to(variable, value)
+                after = arrive(follow(after, facts), facts)
                 threaded[label] = Let(variable, value, after, origin)
     return _rebuilt(threaded, graph, entry)
 
 
-def _rebuilt(blocks: dict[Label, Block], graph: Graph, entry: Label) -> Graph:
-    """Return the graph of `blocks`, whose labels are those of `graph`."""
+def _rebuilt(blocks: dict[Label, Block | Label], graph: Graph, entry: Label) -> Graph:
+    """Return the graph of `blocks`, whose labels are those of `graph`; a label stands for a jump."""
     builder = Builder()
     names: dict[Label, Label] = {}
     for label in reversed(graph.labels):
         match blocks.get(label):
             case None:
                 continue
+            case int(other):
+                names[label] = names[Label(other)]
             case Branch(test=test, yes=yes, no=no, origin=origin):
                 names[label] = builder.add(Branch(test, names[yes], names[no], origin))
             case Let(variable=variable, value=value, next=after, origin=origin):

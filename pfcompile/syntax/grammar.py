@@ -83,7 +83,7 @@ def p_term(p: Any) -> None:
 
 def p_term_not(p: Any) -> None:
     """term : NOT term"""
-    p[0] = inherit.Negation(p[2], _span(p))
+    p[0] = inherit.negation(p[2], _span(p))
 
 
 def p_rterm_group(p: Any) -> None:
@@ -240,7 +240,7 @@ def p_nid_arcnet(p: Any) -> None:
 
 def p_nid_not(p: Any) -> None:
     """nid : NOT id"""
-    p[0] = inherit.Negation(p[2], _span(p))
+    p[0] = inherit.negation(p[2], _span(p))
 
 
 def p_pnum(p: Any) -> None:

@@ -124,6 +124,11 @@ def group(sequence: Sequence, span: Span) -> Group:
     return Group(sequence, span)
 
 
+def negation(operand: Partial, span: Span) -> Partial:
+    """Return `operand` negated; `not not` says nothing."""
+    return operand.operand if isinstance(operand, Negation) else Negation(operand, span)
+
+
 _Qualifiers: TypeAlias = tree.Qualifiers | None
 
 

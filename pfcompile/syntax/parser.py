@@ -86,15 +86,11 @@ def _stop(token: Any) -> None:
 
 def _unfinished(text: str, parser: Any, token: Any) -> Unfinished:
     """Return what is left when `token` fits nowhere; None is the end of the text."""
-    bad: FilterError | None = token.value if token is not None and token.type == BAD else None
-    if bad is not None and not bad.message.startswith(SYNTAX_ERROR):
-        # libpcap keeps the first message, and the lexer has said this one.
-        return Unfinished(bad, _operands(parser))
     expected = frozenset(parser.action[parser.statestack[-1]])
     before = tuple(symbol.type for symbol in parser.symstack)
     reduce_by_default(parser)
-    if bad is not None:
-        return Unfinished(bad, _operands(parser))
+    if token is not None and token.type == BAD:
+        return Unfinished(token.value, _operands(parser))
     place = hints.Place(text, *_located(text, token), expected, before, _loose_word(parser))
     return Unfinished(_syntax_error(place), _operands(parser))
 

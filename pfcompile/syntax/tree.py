@@ -2,7 +2,7 @@
 
 `and` and `or` have one precedence and associate to the left, so a sequence of them is one `Chain`
 and not a tower of binary nodes: ten thousand ports are one node deep. Parentheses that only group
-leave no node of their own.
+leave no node of their own, nor does `not not`.
 
 Source: pcap-filter(7); pcap's grammar as libpcap 1.11 reads it.
 """

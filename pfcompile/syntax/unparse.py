@@ -81,11 +81,8 @@ def _operand(node: tree.Expression, *, bare: bool) -> str:
 
 def _primitive(node: tree.Primitive) -> str:
     match node:
-        case tree.Qualified(qualifiers=None, identifier=identifier):
-            return _identifier(identifier)
-        case tree.Qualified(qualifiers=tree.Qualifiers() as qualifiers, identifier=identifier):
-            words = (qualifiers.proto, qualifiers.direction, qualifiers.kind)
-            return _words(*(word and word.value for word in words), _identifier(identifier))
+        case tree.Qualified(qualifiers=qualifiers, identifier=identifier):
+            return _words(*_head(qualifiers), _identifier(identifier))
         case tree.Abbreviation(proto=proto):
             return proto.value
         case tree.Relation(op=op, left=left, right=right):
@@ -117,6 +114,14 @@ def _primitive(node: tree.Primitive) -> str:
             return f"{word} {op.value} {values[0]}"
         case _:
             assert_never(node)
+
+
+def _head(qualifiers: tree.Qualifiers | None) -> tuple[str | None, ...]:
+    """Return the words before an identifier, None for those that were not written."""
+    if qualifiers is None:
+        return ()
+    words = (qualifiers.proto, qualifiers.direction, qualifiers.kind)
+    return tuple(word and word.value for word in words)
 
 
 def _words(*words: str | int | None) -> str:

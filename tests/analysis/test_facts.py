@@ -86,7 +86,9 @@ class Way:
 def ways(seed):
     maker = RandomGraphs(random.Random(f"{SEED} {seed}"))
     for _ in range(ROUNDS):
-        yield Way(maker, random_packet(maker.rng), maker.rng.choice((0, 1, 64, 600, 1500, 2**32 - 1)))
+        yield Way(
+            maker, random_packet(maker.rng), maker.rng.choice((0, 1, 64, 600, 1500, 2**32 - 1))
+        )
 
 
 def walked(way, steps):

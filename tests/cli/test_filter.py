@@ -32,6 +32,22 @@ def run(*arguments, stdin=b"", cwd=None, **environment):
     )
 
 
+@pytest.fixture
+def start():
+    """Start processes that are gone when the test ends, however it ends."""
+    started = []
+
+    def begin(*arguments, **options):
+        started.append(subprocess.Popen(*arguments, **options))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        with process:  # closes its pipes and waits
+            pass
+
+
 def packets_in(content: bytes) -> list[bytes]:
     """Return the packets of a little-endian pcap file, by hand."""
     place, found = 24, []
@@ -222,8 +238,8 @@ def long_capture(tmp_path, packets=60_000):
 
 
 @pytest.mark.parametrize("arguments", [[], ["-w", "-"]])
-def test_a_reader_that_goes_away(tmp_path, arguments):
-    process = subprocess.Popen(
+def test_a_reader_that_goes_away(tmp_path, start, arguments):
+    process = start(
         [*COMMAND, "-r", long_capture(tmp_path), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -236,10 +252,10 @@ def test_a_reader_that_goes_away(tmp_path, arguments):
     assert errors == b""
 
 
-def test_interrupt_while_working(tmp_path):
+def test_interrupt_while_working(tmp_path, start):
     source = long_capture(tmp_path, 400_000)
     out = tmp_path / "out.pcap"
-    process = subprocess.Popen([*COMMAND, "-r", source, "-w", out, "ip"], stderr=subprocess.PIPE)
+    process = start([*COMMAND, "-r", source, "-w", out, "ip"], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 20
     while not (out.exists() and out.stat().st_size > 100_000) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -251,10 +267,10 @@ def test_interrupt_while_working(tmp_path):
     assert packets_in(out.read_bytes())
 
 
-def test_interrupt_while_waiting_for_input(tmp_path):
+def test_interrupt_while_waiting_for_input(tmp_path, start):
     """What came through a live pipe is there, though the pipe never ended."""
     out = tmp_path / "out.pcap"
-    process = subprocess.Popen(
+    process = start(
         [*COMMAND, "-r", "-", "-w", out, "tcp"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdin.write(ETHERNET.read_bytes()[:-5])
@@ -271,15 +287,16 @@ def test_interrupt_while_waiting_for_input(tmp_path):
     assert len(packets_in(out.read_bytes())) == 5
 
 
-def run_on_terminal(arguments, *, feed=()):
+def run_on_terminal(start, arguments, *, feed=()):
     """Run with standard error on a terminal and return what it shows.
 
     Args:
+        start: The fixture.
         arguments: Of the command.
         feed: What comes through standard input, with a pause of 0.4 s before each part.
     """
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
+    process = start(
         [*COMMAND, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -304,20 +321,20 @@ def run_on_terminal(arguments, *, feed=()):
     return shown
 
 
-def test_progress_on_a_terminal_for_long_inputs_only(tmp_path):
+def test_progress_on_a_terminal_for_long_inputs_only(tmp_path, start):
     bar = "━".encode()
     out = tmp_path / "out.pcap"
-    short = run_on_terminal(["-r", ETHERNET, "-w", out])
+    short = run_on_terminal(start, ["-r", ETHERNET, "-w", out])
     assert bar not in short
     assert b"packets read" in short
     content = ETHERNET.read_bytes()
     feed = [content[n : n + 400] for n in range(0, len(content), 400)]
-    long = run_on_terminal(["-r", "-", "-w", out, "tcp"], feed=feed)
+    long = run_on_terminal(start, ["-r", "-", "-w", out, "tcp"], feed=feed)
     assert bar in long
     assert b"kB" in long or b"bytes" in long
     assert len(packets_in(out.read_bytes())) == 5
     # Lines on standard output and a bar would disturb each other.
-    assert bar not in run_on_terminal(["-r", "-", "tcp"], feed=feed)
+    assert bar not in run_on_terminal(start, ["-r", "-", "tcp"], feed=feed)
 
 
 def test_closed_standard_streams():

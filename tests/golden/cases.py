@@ -15,16 +15,14 @@ The lines between the title and the first section are settings, then the filter,
 several lines. Settings are `link:`, `netmask:`, `snaplen:`, `source:` (live, savefile), and any
 number of `same as:`, other spellings that must give the same program.
 
-Sections are named by stage. `lowered` is the graph before the passes, the name of a pass the graph
-after it, `optimised` the graph after all of them; `cbpf` is the program, `unoptimised` the program
-without the passes, `error` what is said instead; any format of `--format` is the program in it.
-A case may begin with a section `graph` instead of a filter: then the pass that a section names gets
-that graph.
+Sections are named by stage. `lowered` is the graph before the passes, the name of a pass what that
+pass alone makes of it, `optimised` the graph after all of them; `cbpf` is the program, `unoptimised`
+the program without the passes, `error` what is said instead; any format of `--format` is the program
+in it. A case may begin with a section `graph` instead of a filter: then the passes get that graph.
 """
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
@@ -41,13 +39,11 @@ from pfcompile.lower.context import Options, Source
 from pfcompile.lower.lowering import lower
 from pfcompile.names.answers import Host, Service
 from pfcompile.names.resolvers import StaticResolver
-from pfcompile.passes import pipeline
 from pfcompile.program import FORMATS
 from pfcompile.syntax.parser import parse_partly
+from tests.passes.catalogue import PASSES, apply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pfcompile.ir.graph import Graph
 
 RESOLVER: Final = StaticResolver(
@@ -176,8 +172,10 @@ def actual(case: Case, section: str) -> str:
         return _error(case)
     if graph is not None:
         return _of_graph(graph, section)
-    if section in {"lowered", "optimised"} or section in dict(_stages(case)):
-        return dict(_stages(case))[section]
+    if section == "lowered":
+        return _graph_text(case.lowered())
+    if _pass_name(section) in PASSES:
+        return _graph_text(apply(_pass_name(section), case.lowered()))
     program = case.compiled(case.filter, optimize=section != "unoptimised")
     check_program(program.instructions)
     for spelling in case.spellings:
@@ -199,36 +197,23 @@ def _error(case: Case) -> str:
         if graph is None:
             case.compiled(case.filter)
         else:
-            pipeline.optimise(graph)
+            apply("optimise", graph)
     except (PfcompileError, ValueError) as error:
         return f"{error}\n"
     raise AssertionError(f"{case.title}: no error")
 
 
-def _stages(case: Case) -> Iterator[tuple[str, str]]:
-    """Yield the graph after each stage; where a pass runs twice, the last counts."""
-    graph = case.lowered()
-    yield "lowered", _graph_text(graph)
-    for name, after in pipeline.stages(graph):
-        graph = after
-        yield name, _graph_text(graph)
-    yield "optimised", _graph_text(graph)
-
-
 def _of_graph(graph: Graph, section: str) -> str:
-    if section == "graph":
-        return _graph_text(graph)
+    """Return what a stage makes of a graph that it gets as it is."""
     if section == "cbpf":
         program = generate(graph, 262144)
         check_program(program)
         return tcpdump(program)
-    if section == "optimised":
-        return _graph_text(pipeline.optimise(graph))
-    rewrite = next((one for one in pipeline.PIPELINE if one.__name__ == section), None)
-    if rewrite is None:
-        # One step of a pass, such as thread_jumps of thread_all_jumps.
-        rewrite = getattr(importlib.import_module(f"pfcompile.passes.{section}"), section)
-    return _graph_text(rewrite(graph))
+    return _graph_text(graph if section == "graph" else apply(_pass_name(section), graph))
+
+
+def _pass_name(section: str) -> str:
+    return "optimise" if section == "optimised" else section
 
 
 def _graph_text(graph: Graph) -> str:
@@ -239,4 +224,3 @@ def _graph_text(graph: Graph) -> str:
     assert again.blocks == graph.blocks, text
     assert print_graph(again) == text
     return text
-

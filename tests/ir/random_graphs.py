@@ -110,8 +110,13 @@ class RandomGraphs:
         pool = [self.test() for _ in range(self.rng.randrange(1, most_blocks))]
         for _ in range(self.rng.randrange(1, most_blocks)):
             yes, no = self._target(labels), self._target(labels)
-            if self.rng.random() < 0.1:
+            shape = self.rng.random()
+            if shape < 0.1:
                 labels += self._row(builder, yes, no)
+            elif shape < 0.2:
+                labels += self._copies(builder, yes, no)
+            elif shape < 0.3:
+                labels += self._neighbours(builder, yes, no)
             elif self.rng.random() < 0.12:
                 chosen = variable(self.rng.randrange(VARIABLES))
                 labels.append(builder.add(Let(chosen, self.offset(), yes, self._origin())))
@@ -133,6 +138,41 @@ class RandomGraphs:
             test = Test(op, values[index % 2], const(self.number()))
             sides = (way_out, label) if self.rng.random() < 0.8 else (label, way_out)
             label = builder.add(Branch(test, *sides, self._origin()))
+            row.append(label)
+        return row
+
+    def _copies(self, builder: Builder, yes: Label, no: Label) -> list[Label]:
+        """Add the same tests twice, the second time at other offsets, as for IPv4 and IPv6."""
+        first, second = self.rng.sample((0, 2, 20, 40), 2)
+        bases = [(None, first), (variable(0) if self.rng.random() < 0.6 else None, second)]
+        tests = [
+            (self.rng.choice((1, 2)), self.rng.choice((0, 2, 4)), self.number())
+            for _ in range(self.rng.randrange(2, 5))
+        ]
+        heads = []
+        for base, start in bases:
+            label = no
+            for size, offset, number in tests:
+                test = Test(Comparison.EQ, load(size, base, start + offset), const(number & 0xFF))
+                label = builder.add(Branch(test, yes, label, self._origin()))
+            heads.append(label)
+        split = self.test()
+        return [*heads, builder.add(Branch(split, *heads, self._origin()))]
+
+    def _neighbours(self, builder: Builder, yes: Label, no: Label) -> list[Label]:
+        """Add tests of bytes that stand side by side, perhaps masked, all of which must hold."""
+        base = variable(0) if self.rng.random() < 0.3 else None
+        start, label = self.rng.choice((0, 12, 14)), yes
+        row = []
+        for size, offset in self.rng.choice((((1, 0), (1, 1)), ((2, 0), (2, 2)), ((4, 0), (2, 4)))):
+            value: Value = load(size, base, start + offset)
+            number = self.rng.getrandbits(8 * size)
+            if self.rng.random() < 0.4:
+                mask = self.rng.choice((0x0F, 0xF0, 0xFF))
+                value, number = arithmetic(ArithmeticOp.AND, value, const(mask)), number & mask
+            label = builder.add(
+                Branch(Test(Comparison.EQ, value, const(number)), label, no, self._origin())
+            )
             row.append(label)
         return row
 

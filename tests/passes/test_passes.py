@@ -11,16 +11,13 @@ from pfcompile.cbpf.check import check as check_program
 from pfcompile.cbpf.generate import generate
 from pfcompile.ir.check import check
 from pfcompile.ir.text import print_graph
-from pfcompile.passes import pipeline
 from pfcompile.prove import Equal, Undecided, prove
 from tests.generator.seed import SEED, rerun
 from tests.ir.random_graphs import PastTheEnd, RandomGraphs, accepts, random_packet
+from tests.passes.catalogue import PASSES, apply
 
 GRAPHS = 500
 SNAPLEN = 1
-PASSES = {rewrite.__name__: rewrite for rewrite in pipeline.PIPELINE} | {
-    "optimise": pipeline.optimise
-}
 
 
 def story(name, before, after):
@@ -36,7 +33,7 @@ def test_random_graphs_stay_the_same(name):
     start = time.process_time()
     for _ in range(GRAPHS):
         before = maker.graph()
-        after = PASSES[name](before)
+        after = apply(name, before)
         told = story(name, before, after)
         check(after)
         program = generate(after, SNAPLEN)
@@ -88,6 +85,6 @@ def test_passes_are_stable():
     """A second run of the whole pipeline finds next to nothing: it only ever shrinks graphs."""
     maker = RandomGraphs(random.Random(f"{SEED} stable"))
     for _ in range(GRAPHS):
-        once = pipeline.optimise(maker.graph())
-        twice = pipeline.optimise(once)
+        once = apply("optimise", maker.graph())
+        twice = apply("optimise", once)
         assert len(twice) <= len(once), story("optimise", once, twice)

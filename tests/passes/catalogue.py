@@ -1,0 +1,56 @@
+"""Every pass there is, found in its package, so that none goes untested."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING, Any, Final
+
+from pfcompile import passes
+from pfcompile.cbpf.generate import generate
+from pfcompile.passes import pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pfcompile.ir.graph import Graph
+
+
+def _is_a_pass(found: object, module: str) -> bool:
+    return (
+        inspect.isfunction(found)
+        and found.__module__ == module
+        and not found.__name__.startswith("_")
+        and found.__annotations__.get("return") == "Graph"
+    )
+
+
+def _all_passes() -> dict[str, Callable[..., Graph]]:
+    return {
+        name: found
+        for place in pkgutil.iter_modules(passes.__path__, f"{passes.__name__}.")
+        for name, found in vars(importlib.import_module(place.name)).items()
+        if _is_a_pass(found, place.name)
+    }
+
+
+PASSES: Final = _all_passes()
+"""Functions from graph to graph, by name; the whole pipeline is one of them, `optimise`."""
+
+
+def instructions(graph: Graph) -> int:
+    """Return how many instructions a graph becomes: what the passes that ask for a cost count."""
+    return len(generate(graph, 1))
+
+
+def apply(name: str, graph: Graph) -> Graph:
+    """Return `graph` after a pass; those that weigh costs get the count of instructions."""
+    rewrite: Any = PASSES[name]
+    if "cost" in inspect.signature(rewrite).parameters:
+        return rewrite(graph, instructions)
+    return rewrite(graph)
+
+
+assert {"fold", "optimise"} <= set(PASSES)
+assert {one.__name__ for one in pipeline.PIPELINE} <= set(PASSES)
