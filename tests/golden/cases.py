@@ -16,9 +16,10 @@ several lines. Settings are `link:`, `netmask:`, `snaplen:`, `source:` (live, sa
 number of `same as:`, other spellings that must give the same program.
 
 Sections are named by stage. `lowered` is the graph before the passes, the name of a pass what that
-pass alone makes of it, `optimised` the graph after all of them; `cbpf` is the program, `unoptimised`
-the program without the passes, `error` what is said instead; any format of `--format` is the program
-in it. A case may begin with a section `graph` instead of a filter: then the passes get that graph.
+pass alone makes of it, `optimised` the graph after all of them; `cbpf` is the program,
+`unoptimised` the program without the passes, `error` what is said instead; any format of `--format`
+is the program in it. A case may begin with a section `graph` instead of a filter: then the passes
+get that graph.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ RESOLVER: Final = StaticResolver(
         "four": Host.of(["10.0.0.4"]),
         "six": Host.of(["2001:db8::6"]),
     },
-    networks={"corp": 0x0A010000},
+    networks={"corp": 0x0A01},
     services={
         "onlytcp": Service(tcp=4000),
         "onlyudp": Service(udp=4001),
@@ -197,7 +198,7 @@ def _error(case: Case) -> str:
         if graph is None:
             case.compiled(case.filter)
         else:
-            apply("optimise", graph)
+            generate(apply("optimise", graph), 1)
     except (PfcompileError, ValueError) as error:
         return f"{error}\n"
     raise AssertionError(f"{case.title}: no error")
