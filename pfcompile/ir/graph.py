@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias, cast
 
+from pfcompile.ir.values import may_end
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -28,6 +30,11 @@ class Test:
     op: Comparison
     left: Value
     right: Value
+
+    @property
+    def may_end(self) -> bool:
+        """Whether computing its values may end the filter: a division by zero."""
+        return may_end(self.left) or may_end(self.right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +159,7 @@ class Builder:
         A branch whose two sides are one needs no test: it only reads, and where its load could run
         off the packet, verdicts of equivalent programs may differ.
         """
-        if isinstance(block, Branch) and block.yes == block.no:
+        if isinstance(block, Branch) and block.yes == block.no and not block.test.may_end:
             return block.yes
         label = self._labels.get(block)
         if label is None:

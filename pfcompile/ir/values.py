@@ -165,6 +165,28 @@ def parts(value: Value) -> tuple[Value, ...]:
             return ()
 
 
+def may_end(value: Value) -> bool:
+    """Return whether computing `value` may end the filter with "no match": a division by zero.
+
+    Unlike a load that leaves a packet that is cut off, this happens to whole packets too, so such a
+    value may neither be left out nor be computed earlier.
+    """
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Arithmetic) and node.op in _DIVISIONS:
+            match node.right:
+                case Const(value=divisor) if divisor:
+                    pass
+                case _:
+                    return True
+        waiting += parts(node)
+    return False
+
+
+_DIVISIONS: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
+
+
 def variables(value: Value) -> Iterator[Variable]:
     """Yield every variable in `value`, perhaps more than once."""
     waiting = [value]

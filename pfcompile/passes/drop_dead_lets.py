@@ -7,7 +7,8 @@ After::
     b1:  br ldh[12] == 0x800, b2, b3
 
 Sound because setting a variable shows only where it is read; a load in the dropped value could have
-run off a packet that is cut off, where equivalent programs may differ.
+run off a packet that is cut off, where equivalent programs may differ. A division by what may be zero
+is kept, since that ends the filter.
 
 A single walk from the ends: what is read below an assignment is known when it is reached.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pfcompile.ir.graph import Accept, Block, Branch, Builder, Graph, Label, Let, Reject, rebuild
-from pfcompile.ir.values import variables
+from pfcompile.ir.values import may_end, variables
 
 if TYPE_CHECKING:
     from pfcompile.ir.values import Value, Variable
@@ -36,7 +37,7 @@ def drop_dead_lets(graph: Graph) -> Graph:
                 label = builder.add(block)
                 read = read_below[yes] | read_below[no] | _read(test.left, test.right)
             case Let(variable=variable, value=value, next=after):
-                if variable not in read_below[after]:
+                if variable not in read_below[after] and not may_end(value):
                     return after
                 label = builder.add(block)
                 read = read_below[after] - {variable} | _read(value)

@@ -8,7 +8,7 @@ After::
     b0:  br len == 5, b1, b2
 
 Sound because every rewrite is an identity of arithmetic modulo 2**32, or follows from a load of n
-bytes being less than 256**n. A value that is no longer needed is no longer loaded, which shows only
+bytes being less than 256**n. A division by what may be zero stays, since that ends the filter. A value that is no longer needed is no longer loaded, which shows only
 where the packet is cut off before it.
 """
 
@@ -42,6 +42,7 @@ from pfcompile.ir.values import (
     arithmetic,
     const,
     load_at,
+    may_end,
     split_offset,
 )
 from pfcompile.ir.values import add as add_offsets
@@ -69,12 +70,12 @@ def _rewrite(builder: Builder, block: Block, simplify: Simplifier) -> Label:
     match block:
         case Branch(test=test, yes=yes, no=no, origin=origin):
             plain = Test(test.op, simplify(test.left), simplify(test.right))
-            decided = decide(plain)
+            decided = None if plain.may_end else decide(plain)
             if decided is None:
                 plain, swapped = canonical(plain)
                 if swapped:
                     yes, no = no, yes
-                decided = decide(plain)
+                decided = None if plain.may_end else decide(plain)
             if decided is not None:
                 return yes if decided else no
             return builder.add(Branch(plain, yes, no, origin))
@@ -174,7 +175,11 @@ class Simplifier:
                 assert base is not None
                 return load_at(size, add_offsets(self(base), const(offset)))
             case Arithmetic(op=op, left=left, right=right):
-                return binary(op, self(left), self(right))
+                left, right = self(left), self(right)
+                simple = binary(op, left, right)
+                if may_end(value) and not may_end(simple):
+                    return arithmetic(op, left, right)
+                return simple
 
 
 def binary(op: ArithmeticOp, left: Value, right: Value) -> Value:

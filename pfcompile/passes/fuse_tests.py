@@ -96,9 +96,7 @@ class _Step:
 
 def _steps(graph: Graph) -> Iterator[_Step]:
     """Yield what can be done: tests to fuse before loads to narrow."""
-    ways_to = Counter(
-        after for block in graph.blocks for after in dict.fromkeys(successors(block))
-    )
+    ways_to = Counter(after for block in graph.blocks for after in dict.fromkeys(successors(block)))
     for label in graph.labels:
         block = graph[label]
         if isinstance(block, Branch):
@@ -113,9 +111,7 @@ def _steps(graph: Graph) -> Iterator[_Step]:
                 yield _Step(label, (block.test, None), narrow, yes, no)
 
 
-def _fusions(
-    graph: Graph, label: Label, block: Branch, ways_to: Counter[Label]
-) -> Iterator[_Step]:
+def _fusions(graph: Graph, label: Label, block: Branch, ways_to: Counter[Label]) -> Iterator[_Step]:
     first = _demand(block.test)
     if first is None:
         return

@@ -13,7 +13,8 @@ place: `broadcast or multicast` does not ask whether it is a broadcast.
 
 Sound because the facts on an edge hold for every packet that takes it: values are pure, and what
 was known of a variable is forgotten where it is set. Skipping a test skips its load, which shows
-only on packets that are cut off. Only tests are skipped, never an assignment.
+only on packets that are cut off. Only tests are skipped, never an assignment, and no test that
+divides by what may be zero.
 
 In one walk in topological order an edge is threaded when all edges into its source are. A test that
 vanishes because its sides have become one lets ways past it that had met there, so the walk is made
@@ -50,7 +51,7 @@ def thread_jumps(graph: Graph) -> Graph:
     def follow(label: Label, facts: Facts) -> Label:
         """Return the first block from `label` on that these facts do not decide."""
         while isinstance(block := graph[label], Branch):
-            outcome = facts.decide(block.test)
+            outcome = None if block.test.may_end else facts.decide(block.test)
             if outcome is None:
                 break
             label = block.yes if outcome else block.no
@@ -75,9 +76,9 @@ def thread_jumps(graph: Graph) -> Graph:
             case Branch(test=test, yes=yes, no=no, origin=origin):
                 if_yes, if_no = facts.assume(test, True), facts.assume(test, False)
                 yes_end, no_end = follow(yes, if_yes), follow(no, if_no)
-                if follow(no, if_yes) == yes_end:
+                if follow(no, if_yes) == yes_end and not test.may_end:
                     threaded[label] = arrive(follow(no, facts), facts)
-                elif follow(yes, if_no) == no_end:
+                elif follow(yes, if_no) == no_end and not test.may_end:
                     threaded[label] = arrive(follow(yes, facts), facts)
                 else:
                     arrive(yes_end, if_yes)
