@@ -7,8 +7,8 @@ After::
     b1:  br ldh[12] == 0x800, b2, b3
 
 Sound because setting a variable shows only where it is read; a load in the dropped value could have
-run off a packet that is cut off, where equivalent programs may differ. A division by what may be zero
-is kept, since that ends the filter.
+run off a packet that is cut off, where equivalent programs may differ. A division by what may be
+zero is kept, since that ends the filter.
 
 A single walk from the ends: what is read below an assignment is known when it is reached.
 """

@@ -8,8 +8,9 @@ After::
     b0:  br len == 5, b1, b2
 
 Sound because every rewrite is an identity of arithmetic modulo 2**32, or follows from a load of n
-bytes being less than 256**n. A division by what may be zero stays, since that ends the filter. A value that is no longer needed is no longer loaded, which shows only
-where the packet is cut off before it.
+bytes being less than 256**n. A value that is no longer needed is no longer loaded, which shows only
+where the packet is cut off before it; but a division by what may be zero stays, since that ends the
+filter.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ Each value is then loaded once, and the one that the test before the row looks a
 same with conditions that must all hold, and with tests turned round among them: all that counts
 is that every test of the row has one way out to the same place. Sound because tests only read:
 whether any of them leads out does not depend on their order, but where a packet is cut off before
-one of the loads (tests that may divide by zero are left where they are). Only the first of a row may be reached from elsewhere.
+one of the loads; tests that may divide by zero end a row. Only the first of a row may be reached
+from elsewhere.
 
 Each block moves once, in one walk.
 """

@@ -12,8 +12,9 @@ After::
     b8b: br ldh[v0 + 16] == 443, b9, b10
 
 Where the first test alone looks elsewhere, its value becomes the variable, since that is loaded
-anyway. Sound because both copies are what substituting the variable's values gives. A pair is merged
-only where the program, written out, gets shorter: that number falls with every step, so this ends.
+anyway. Sound because both copies are what substituting the variable's values gives. A pair is
+merged only where the program, written out, gets shorter: that number falls with every step, so
+this ends.
 """
 
 from __future__ import annotations

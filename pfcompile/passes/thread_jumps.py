@@ -92,7 +92,7 @@ def thread_jumps(graph: Graph) -> Graph:
 
 
 def _rebuilt(blocks: dict[Label, Block | Label], graph: Graph, entry: Label) -> Graph:
-    """Return the graph of `blocks`, whose labels are those of `graph`; a label stands for a jump."""
+    """Return the graph of `blocks`, which have the labels of `graph`; a label there is a jump."""
     builder = Builder()
     names: dict[Label, Label] = {}
     for label in reversed(graph.labels):

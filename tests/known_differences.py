@@ -1,0 +1,292 @@
+"""Where libpcap 1.11, which we follow, is known to differ from 1.10.6, which is the oracle.
+
+Each difference is a rule. A rule about acceptance says for which expressions the two may disagree
+whether to compile. A rule about verdicts says more: how to bring the two programs to one meaning,
+so that they can be proved the same all the same. Nothing is left out of the comparison.
+
+* A `Respelling` gives the oracle another expression, whose meaning in 1.10.6 is what the original
+  one means in 1.11.
+* A `Guard` is put before both programs; it rejects the packets about which they differ.
+* An `Ageing` takes the difference back in our program.
+
+Source: sections 10 and 11 of the description of the filter language, derived from both versions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pfcompile.cbpf.isa import Instruction, Op
+from pfcompile.syntax import tree
+from pfcompile.syntax.tree import Kind, Proto, RelationOp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.generator.links import Link
+
+Program: TypeAlias = tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Why one version refuses what the other takes.
+
+    Attributes:
+        name: What is told in the counts.
+        applies: Whether it explains a disagreement over an expression on a link type, of which
+            the one that refuses says `message`.
+    """
+
+    name: str
+    applies: Callable[[tree.Expression, Link, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Respelling:
+    """A primitive that the oracle must be asked for in other words.
+
+    Attributes:
+        name: What is told in the counts.
+        respell: The new words for a node of the tree and its old words; None to leave it.
+    """
+
+    name: str
+    respell: Callable[[object, str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Packets about which the versions differ.
+
+    Attributes:
+        name: What is told in the counts.
+        applies: Whether the rule matters for an expression on a link type.
+        program: What stands before both programs for a link type; falls through for other packets.
+    """
+
+    name: str
+    applies: Callable[[tree.Expression, Link], bool]
+    program: Callable[[Link], Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Ageing:
+    """A difference taken back in our program.
+
+    Attributes:
+        name: What is told in the counts.
+        applies: Whether the rule matters for an expression on a link type.
+        age: Our program as 1.10.6 would have it.
+    """
+
+    name: str
+    applies: Callable[[tree.Expression, Link], bool]
+    age: Callable[[Program, Link], Program]
+
+
+def nodes(found: object) -> Iterator[object]:
+    """Yield every node of a tree, each before what it is made of."""
+    if is_dataclass(found):
+        yield found
+        for part in fields(found):
+            yield from nodes(getattr(found, part.name))
+    elif isinstance(found, tuple):
+        for part in found:
+            yield from nodes(part)
+
+
+# Acceptance
+
+
+def _has(*classes: type) -> Callable[[tree.Expression], bool]:
+    return lambda expression: any(isinstance(node, classes) for node in nodes(expression))
+
+
+def _has_word(*words: str) -> Callable[[tree.Expression], bool]:
+    return lambda expression: any(getattr(node, "word", None) in words for node in nodes(expression))
+
+
+def _has_kind(kind: Kind) -> Callable[[tree.Expression], bool]:
+    return lambda expression: any(
+        isinstance(node, tree.Qualifiers) and node.kind is kind for node in nodes(expression)
+    )
+
+
+def _names(expression: tree.Expression) -> set[str]:
+    return {node.text for node in nodes(expression) if isinstance(node, tree.Name)}
+
+
+def _subtypes(expression: tree.Expression) -> set[str]:
+    return {
+        str(node.subtype).lower() for node in nodes(expression) if isinstance(node, tree.WlanType)
+    }
+
+
+ONLY_NEWER: Final = (
+    Difference("link type is new", lambda _tree, link, _said: link.newer),
+    Difference("vxlan is new", lambda found, _link, _said: _has_word("vxlan")(found)),
+    Difference(
+        "802.11 frame types on PPI are new",
+        lambda found, link, _said: (
+            link.name == "PPI" and _has(tree.WlanType, tree.WlanDirection)(found)
+        ),
+    ),
+    Difference(
+        "subtypes ba and bar are new",
+        lambda found, _link, _said: bool(_subtypes(found) & {"ba", "bar"}),
+    ),
+    Difference(
+        "link protocols lldp and slow are new",
+        lambda found, _link, _said: bool(_names(found) & {"lldp", "slow"}),
+    ),
+    Difference(
+        "BACnet MS/TP broadcast is new",
+        lambda found, link, _said: link.name == "BACNET_MS_TP" and _has(tree.Cast)(found),
+    ),
+    Difference(
+        "BACnet MS/TP addresses are new",
+        lambda found, link, _said: link.name == "BACNET_MS_TP" and _has(tree.ArcnetAddress)(found),
+    ),
+    Difference(
+        "gateway is disabled in the oracle",
+        lambda found, _link, _said: _has_kind(Kind.GATEWAY)(found),
+    ),
+)
+"""What 1.11 takes and 1.10.6 refuses."""
+
+ONLY_OLDER: Final = (
+    Difference(
+        "numbers out of range",
+        lambda _tree, _link, said: "greater than maximum" in said,
+    ),
+    Difference(
+        "no live capture",
+        lambda found, _link, said: (
+            said.startswith("not a live capture") and _has(tree.Way, tree.InterfaceIndex)(found)
+        ),
+    ),
+    Difference(
+        "bad DECnet addresses",
+        lambda _tree, _link, said: said.startswith("invalid DECnet address"),
+    ),
+    Difference(
+        "decnet net and decnet port",
+        lambda _tree, _link, said: said.startswith("'decnet' is not a valid qualifier for"),
+    ),
+    Difference(
+        "802.11 directions above 3",
+        lambda _tree, _link, said: said.startswith("invalid 802.11 direction value"),
+    ),
+    Difference(
+        "protocols on BACnet MS/TP",
+        lambda _tree, link, said: (
+            link.name == "BACNET_MS_TP"
+            and said.startswith("link-layer type filtering not implemented")
+        ),
+    ),
+)
+"""What 1.10.6 takes and 1.11 refuses."""
+
+# Verdicts
+
+
+def _negated_field(node: object, words: str) -> str | None:
+    match node:
+        case tree.FieldValue(op=RelationOp.NE, values=(_,)):
+            return f"not ({words.replace('!=', '=')})"
+        case _:
+            return None
+
+
+def _byte_mask(node: object, words: str) -> str | None:
+    del words
+    match node:
+        case tree.LinkByte(offset=offset, op="&" | "|" as op, value=value):
+            return f"(link[{offset}] {op} {value} != 0)"
+        case _:
+            return None
+
+
+RESPELLINGS: Final = (
+    Respelling("fields of ATM and SS7: != was =", _negated_field),
+    Respelling("byte i & v: the byte was not loaded", _byte_mask),
+)
+
+_IS_IS_WORDS: Final = frozenset(
+    {Proto.L1, Proto.L2, Proto.IIH, Proto.LSP, Proto.SNP, Proto.CSNP, Proto.PSNP}
+)
+
+
+def _asks_for_pdu_type(found: tree.Expression, link: Link) -> bool:
+    del link
+    return any(
+        (isinstance(node, tree.Abbreviation) and node.proto in _IS_IS_WORDS)
+        or (isinstance(node, tree.Qualifiers) and node.proto is Proto.ISIS)
+        for node in nodes(found)
+    )
+
+
+def _whole_pdu_type(program: Program, link: Link) -> Program:
+    """Compare the whole byte, which on Cisco HDLC is the one before."""
+    aged = list(program)
+    for position in range(len(aged) - 1):
+        this, after = aged[position : position + 2]
+        if this.code in {Op.LDB_ABS, Op.LDB_IND} and after == Instruction(Op.AND_K, 0, 0, 0x1F):
+            aged[position] = this._replace(k=this.k - (link.name == "C_HDLC"))
+            aged[position + 1] = after._replace(k=0xFF)
+    return tuple(aged)
+
+
+AGEINGS: Final = (
+    Ageing("the IS-IS PDU type has five bits", _asks_for_pdu_type, _whole_pdu_type),
+)
+
+_ARCNET_TYPE_AT: Final = {"ARCNET": 2, "ARCNET_LINUX": 4}
+_FORMER_ARCNET_TYPES: Final = (0xF0, 0xF1)
+
+
+def _rejecting(offset: int, values: tuple[int, ...]) -> Program:
+    """Return a guard against packets whose byte at `offset` is one of `values`."""
+    count = len(values)
+    tests = [Instruction(Op.JEQ_K, count - i - 1, count - i, v) for i, v in enumerate(values)]
+    tests = [
+        Instruction(Op.JEQ_K, count - 1 - i, 1 if i == count - 1 else 0, value)
+        for i, value in enumerate(values)
+    ]
+    return (Instruction(Op.LDB_ABS, 0, 0, offset), *tests, Instruction(Op.RET_K, 0, 0, 0))
+
+
+GUARDS: Final = (
+    Guard(
+        "ARCnet types f0 and f1 are not IP and ARP",
+        lambda _tree, link: link.name in _ARCNET_TYPE_AT,
+        lambda link: _rejecting(_ARCNET_TYPE_AT[link.name], _FORMER_ARCNET_TYPES),
+    ),
+    Guard(
+        "SLIP: outbound was any direction but 0",
+        lambda found, link: link.name == "SLIP" and _has(tree.Way)(found),
+        lambda _link: (
+            Instruction(Op.LDB_ABS, 0, 0, 0),
+            Instruction(Op.JGT_K, 0, 1, 1),
+            Instruction(Op.RET_K, 0, 0, 0),
+        ),
+    ),
+)
+
+
+def respelt(text: str, expression: tree.Expression) -> tuple[str, list[str]]:
+    """Return what to ask the oracle for, and the names of the rules that changed it."""
+    changes: list[tuple[int, int, str]] = []
+    used = []
+    for node in nodes(expression):
+        for rule in RESPELLINGS:
+            span = getattr(node, "span", None)
+            new = None if span is None else rule.respell(node, text[span.start : span.end])
+            if new is not None:
+                changes.append((span.start, span.end, new))
+                used.append(rule.name)
+    for start, end, new in sorted(changes, reverse=True):
+        text = f"{text[:start]} {new} {text[end:]}"
+    return text, list(dict.fromkeys(used))
