@@ -97,7 +97,7 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
         expression = parse_partly(text)
         if expression is None:
             layout(options.dlt)  # an unknown link type is one for an empty filter as well
-            return (Instruction(Op.RET_K, 0, 0, snaplen),)
+            return (Instruction(Op.RET_K.value, 0, 0, snaplen),)
         if isinstance(expression, Unfinished):
             check_operands(expression.operands, text, options)
             raise expression.error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.oracles.libpcap import Libpcap
@@ -23,3 +25,18 @@ def libpcap():
         pytest.skip(str(error))
     with oracle:
         yield oracle
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what the comparisons with libpcap have counted, of all workers together."""
+    total = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, counts in report.user_properties:
+                    if name == "libpcap counts":
+                        total.update(counts)
+    if total:
+        terminalreporter.section("compared with libpcap")
+        for name, count in sorted(total.items(), key=lambda item: (-item[1], item[0])):
+            terminalreporter.write_line(f"{count:7} {name}")

@@ -233,7 +233,7 @@ def _whole_pdu_type(program: Program, link: Link) -> Program:
     aged = list(program)
     for position in range(len(aged) - 1):
         this, after = aged[position : position + 2]
-        if this.code in {Op.LDB_ABS, Op.LDB_IND} and after == Instruction(Op.AND_K, 0, 0, 0x1F):
+        if this.code in {Op.LD_B_ABS, Op.LD_B_IND} and after == Instruction(Op.AND_K, 0, 0, 0x1F):
             aged[position] = this._replace(k=this.k - (link.name == "C_HDLC"))
             aged[position + 1] = after._replace(k=0xFF)
     return tuple(aged)
@@ -249,13 +249,12 @@ _FORMER_ARCNET_TYPES: Final = (0xF0, 0xF1)
 
 def _rejecting(offset: int, values: tuple[int, ...]) -> Program:
     """Return a guard against packets whose byte at `offset` is one of `values`."""
-    count = len(values)
-    tests = [Instruction(Op.JEQ_K, count - i - 1, count - i, v) for i, v in enumerate(values)]
+    last = len(values) - 1
     tests = [
-        Instruction(Op.JEQ_K, count - 1 - i, 1 if i == count - 1 else 0, value)
+        Instruction(Op.JEQ_K, last - i, 1 if i == last else 0, value)
         for i, value in enumerate(values)
     ]
-    return (Instruction(Op.LDB_ABS, 0, 0, offset), *tests, Instruction(Op.RET_K, 0, 0, 0))
+    return (Instruction(Op.LD_B_ABS, 0, 0, offset), *tests, Instruction(Op.RET_K, 0, 0, 0))
 
 
 GUARDS: Final = (
@@ -268,7 +267,7 @@ GUARDS: Final = (
         "SLIP: outbound was any direction but 0",
         lambda found, link: link.name == "SLIP" and _has(tree.Way)(found),
         lambda _link: (
-            Instruction(Op.LDB_ABS, 0, 0, 0),
+            Instruction(Op.LD_B_ABS, 0, 0, 0),
             Instruction(Op.JGT_K, 0, 1, 1),
             Instruction(Op.RET_K, 0, 0, 0),
         ),

@@ -129,14 +129,14 @@ def _instructions(
         """Return the instruction that goes to `target` from here, or does what is done there."""
         code = codes[target]
         if code.returns is not None:
-            return Instruction(Op.RET_K, 0, 0, code.returns)
-        return Instruction(Op.JA, 0, 0, positions[target] - len(program) - 1)
+            return Instruction(Op.RET_K.value, 0, 0, code.returns)
+        return Instruction(Op.JA.value, 0, 0, positions[target] - len(program) - 1)
 
     for index, label in enumerate(order):
         code = codes[label]
-        program += [Instruction(step.op, 0, 0, step.k) for step in code.steps]
+        program += [Instruction(step.op.value, 0, 0, step.k) for step in code.steps]
         if code.returns is not None:
-            program.append(Instruction(Op.RET_K, 0, 0, code.returns))
+            program.append(Instruction(Op.RET_K.value, 0, 0, code.returns))
         elif code.jump is None:
             if not _falls_through(order, index, code):
                 program.append(go(code.targets[0]))
@@ -148,7 +148,7 @@ def _instructions(
                 for side, target in enumerate(code.targets)
             )
             op, k = code.jump
-            program.append(Instruction(op, jt, jf, k))
+            program.append(Instruction(op.value, jt, jf, k))
             for side in far:
                 program.append(go(code.targets[side]))
     return program

@@ -1,0 +1,255 @@
+"""One expression, compiled by us and by libpcap 1.10.6: do the programs mean the same?
+
+Their meaning is what libpcap's *unoptimised* program does. Our unoptimised program is proved the
+same as that one, with the rules of `known_differences` applied to it; our optimised program is
+proved the same as our unoptimised one. Where the solver gives up, packets are tried that lead down
+every branch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pfcompile.cbpf.check import check
+from pfcompile.cbpf.isa import Instruction, Op
+from pfcompile.cbpf.listing import tcpdump
+from pfcompile.compiler import compile as compile_text
+from pfcompile.errors import FilterError
+from pfcompile.lower.context import DEFAULT_PROTOCHAIN_HEADERS
+from pfcompile.prove import Different, Equal, Undecided, prove, satisfiable
+from pfcompile.syntax.parser import parse
+from tests.generator.packets import packets_for
+from tests.known_differences import AGEINGS, GUARDS, ONLY_NEWER, ONLY_OLDER, respelt
+from tests.oracles.libpcap import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pfcompile.syntax import tree
+    from tests.generator.links import Link
+    from tests.oracles.libpcap import Libpcap
+
+Program: TypeAlias = tuple[Instruction, ...]
+
+NETMASK: Final = 0xFFFFFF00
+SNAPLEN: Final = 262144
+SAMPLES: Final = 2000
+"""Packets tried where the solver gives up."""
+
+PROOF_MS: Final = 1500
+
+REJECTS_ALL: Final = "expression rejects all packets"
+
+
+class Unexplained(Exception):  # noqa: N818 - what a comparison has found
+    """The two differ, and no rule says why."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Compares expressions on one link type, and counts.
+
+    Attributes:
+        libpcap: The oracle.
+        link: The link type.
+        seed: For the packets.
+        counts: How many comparisons went how.
+    """
+
+    libpcap: Libpcap
+    link: Link
+    seed: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def compare(self, text: str) -> None:
+        """Compare the programs for one expression.
+
+        Raises:
+            Unexplained: They differ; the message has all there is to know.
+        """
+        self.counts["compared"] += 1
+        ours = self._ours(text, optimize=False)
+        theirs = self._theirs(text, optimize=False)
+        match ours, theirs:
+            case str(), str():
+                self.counts["refused alike"] += 1
+            case str() as said, _:
+                self._refused_by_one(text, ONLY_OLDER, f"we refuse: {said}", said)
+            case _, str() as said:
+                self._refused_by_one(text, ONLY_NEWER, f"libpcap refuses: {said}", said)
+                assert not isinstance(ours, str)
+                self._compare_optimised(text, ours, ours)
+            case tuple() as our_program, tuple():
+                self._compare_optimised(text, our_program, self._compare_plain(text, our_program))
+
+    def _ours(self, text: str, *, optimize: bool) -> Program | str:
+        try:
+            program = compile_text(text, self.link.value, SNAPLEN, NETMASK, optimize).instructions
+        except FilterError as error:
+            return error.message
+        check(program)
+        return program
+
+    def _theirs(self, text: str, *, optimize: bool) -> Program | str:
+        try:
+            return self.libpcap.compile(
+                text, self.link.value, snaplen=SNAPLEN, optimize=optimize, netmask=NETMASK
+            )
+        except Refused as refused:
+            return str(refused)
+
+    def _refused_by_one(self, text: str, rules: Iterable, what: str, said: str) -> None:
+        try:
+            expression = parse(text)
+        except FilterError:
+            expression = None
+        for rule in rules:
+            if expression is not None and rule.applies(expression, self.link, said):
+                self.counts[f"known: {rule.name}"] += 1
+                return
+        raise Unexplained(f"{text!r}\n{what}")
+
+    def _compare_plain(self, text: str, ours: Program) -> Program:
+        """Compare the unoptimised programs; return libpcap's, with the known differences."""
+        expression = parse(text)
+        assert expression is not None
+        said, used = respelt(text, expression)
+        theirs = self._theirs(said, optimize=False)
+        if isinstance(theirs, str):
+            raise Unexplained(f"{text!r}\nlibpcap refuses {said!r}: {theirs}")
+        ours, theirs, more = self._adapted(expression, ours, theirs)
+        for name in [*used, *more]:
+            self.counts[f"known: {name}"] += 1
+        if _loops(theirs):
+            self.counts["known: protochain is unrolled"] += 1
+            theirs = _unrolled(theirs)
+            self._sample(text, ours, theirs)
+        else:
+            self._same(text, "unoptimised, ours and libpcap's", ours, theirs)
+        return theirs
+
+    def _adapted(
+        self, expression: tree.Expression, ours: Program, theirs: Program
+    ) -> tuple[Program, Program, list[str]]:
+        names = []
+        for ageing in AGEINGS:
+            if ageing.applies(expression, self.link):
+                ours = ageing.age(ours, self.link)
+                names.append(ageing.name)
+        for guard in GUARDS:
+            if guard.applies(expression, self.link):
+                before = guard.program(self.link)
+                ours, theirs = before + ours, before + theirs
+                names.append(guard.name)
+        return ours, theirs, names
+
+    def _compare_optimised(self, text: str, plain: Program, theirs: Program) -> None:
+        """Hold our optimised program to our plain one, and our refusals to libpcap's.
+
+        `theirs` is libpcap's unoptimised program, or ours where it has none.
+        """
+        optimised = self._ours(text, optimize=True)
+        their_answer = self._theirs(text, optimize=True)
+        if isinstance(optimised, str):
+            self._compare_refusals(text, optimised, their_answer, theirs)
+            return
+        self._same(text, "ours, optimised and not", optimised, plain)
+        if isinstance(their_answer, str):
+            if their_answer == REJECTS_ALL and satisfiable(theirs, timeout_ms=PROOF_MS) is None:
+                raise Unexplained(f"{text!r}\nno packet matches, and only libpcap says so")
+            return
+        change = len(optimised) - len(their_answer)
+        name = "longer" if change > 0 else "shorter" if change < 0 else "of the same length"
+        self.counts[f"{name} than libpcap's optimised program"] += 1
+
+    def _compare_refusals(
+        self, text: str, said: str, their_answer: Program | str, theirs: Program
+    ) -> None:
+        if isinstance(their_answer, str):
+            self.counts["refused alike when optimised"] += 1
+            return
+        if not said.startswith(REJECTS_ALL):
+            raise Unexplained(f"{text!r}\nwe refuse when optimising: {said}")
+        answer = satisfiable(theirs, timeout_ms=PROOF_MS)
+        if answer is None:
+            self.counts["stronger rejections, proved"] += 1
+        elif isinstance(answer, Undecided):
+            self.counts["stronger rejections, sampled"] += 1
+            for packet in packets_for(theirs, random.Random(f"{self.seed} {text}"), SAMPLES):
+                if self.libpcap.filter(theirs, packet.data, packet.wire_length) == SNAPLEN:
+                    raise Unexplained(f"{text!r}\nwe say: {said}; not so for {packet}")
+        else:
+            told = f"{answer.packet.hex()} of wire length {answer.wire_length}"
+            raise Unexplained(f"{text!r}\nwe say: {said}; not so for {told}\n{tcpdump(theirs)}")
+
+    def _same(self, text: str, which: str, ours: Program, theirs: Program) -> None:
+        answer = prove(ours, theirs, timeout_ms=PROOF_MS)
+        match answer:
+            case Equal():
+                self.counts["proved"] += 1
+            case Undecided():
+                self._sample(text, ours, theirs)
+            case Different(packet=packet, wire_length=length, verdicts=verdicts):
+                raise Unexplained(
+                    f"{text!r}\n{which}: {verdicts[0]} and {verdicts[1]} for {packet.hex()} of wire"
+                    f" length {length}\n{tcpdump(ours)}--\n{tcpdump(theirs)}"
+                )
+
+    def _sample(self, text: str, ours: Program, theirs: Program) -> None:
+        """Run both programs on packets that lead down the branches of either."""
+        self.counts["sampled"] += 1
+        rng = random.Random(f"{self.seed} {text}")
+        for program in (ours, theirs):
+            for packet in packets_for(program, rng, SAMPLES // 2):
+                if packet.truncated:
+                    continue
+                verdicts = [
+                    self.libpcap.filter(one, packet.data, packet.wire_length)
+                    for one in (ours, theirs)
+                ]
+                if verdicts[0] != verdicts[1] and verdicts[1] != _GIVE_UP:
+                    raise Unexplained(
+                        f"{text!r}\n{verdicts} for {packet}\n{tcpdump(ours)}--\n{tcpdump(theirs)}"
+                    )
+
+
+_GIVE_UP: Final = 77
+"""What an unrolled program returns for packets about which it has no opinion."""
+
+_AUTHENTICATION_HEADER: Final = Instruction(Op.JEQ_K, 0, 0, 51)
+
+
+def _is_back(position: int, one: Instruction) -> bool:
+    return one.code == Op.JA and position + 1 + one.k >= 1 << 32
+
+
+def _loops(program: Program) -> bool:
+    return any(_is_back(position, one) for position, one in enumerate(program))
+
+
+def _unrolled(program: Program) -> Program:
+    """Return a program with loops as one without.
+
+    Copies of the whole stand one after the other, and a jump backward goes to its target in the
+    next copy. After an authentication header the loop goes on at the wrong place (Q6), which may
+    never end: packets that come there have no verdict.
+    """
+    copies = min(DEFAULT_PROTOCHAIN_HEADERS, 4000 // (len(program) + 2)) + 1
+    size = len(program) + 1
+    unrolled: list[Instruction] = []
+    for copy in range(copies):
+        for position, one in enumerate(program):
+            if _is_back(position, one):
+                target = position + 1 + one.k - (1 << 32)
+                way = size - position + target - 1
+                last = copy == copies - 1
+                unrolled.append(
+                    Instruction(Op.RET_K, 0, 0, _GIVE_UP) if last else one._replace(k=way)
+                )
+            else:
+                unrolled.append(one)
+        unrolled.append(Instruction(Op.RET_K, 0, 0, _GIVE_UP))
+    return tuple(unrolled)
