@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.cbpf.isa import Instruction, Op
+from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Kind, Proto, RelationOp
 
@@ -105,7 +106,9 @@ def _has(*classes: type) -> Callable[[tree.Expression], bool]:
 
 
 def _has_word(*words: str) -> Callable[[tree.Expression], bool]:
-    return lambda expression: any(getattr(node, "word", None) in words for node in nodes(expression))
+    return lambda expression: any(
+        getattr(node, "word", None) in words for node in nodes(expression)
+    )
 
 
 def _has_kind(kind: Kind) -> Callable[[tree.Expression], bool]:
@@ -124,7 +127,41 @@ def _subtypes(expression: tree.Expression) -> set[str]:
     }
 
 
+def _first_constant(operand: tree.Arithmetic) -> int | None:
+    """Return the constant that the code for an operand begins with, if it does."""
+    match operand:
+        case tree.Literal(value=value):
+            return value
+        case tree.Length():
+            return None
+        case tree.Binary(left=inner) | tree.Negate(operand=inner) | tree.Accessor(index=inner):
+            return _first_constant(inner)
+
+
+_MEANINGLESS: Final[dict[ArithmeticOp, tuple[str, Callable[[int], bool]]]] = {
+    ArithmeticOp.DIV: ("division by zero", lambda value: value == 0),
+    ArithmeticOp.MOD: ("modulus by zero", lambda value: value == 0),
+    ArithmeticOp.LSH: ("shift by more than 31 bits", lambda value: value > 31),
+    ArithmeticOp.RSH: ("shift by more than 31 bits", lambda value: value > 31),
+}
+
+
+def _takes_operand_for_constant(found: tree.Expression, link: Link, said: str) -> bool:
+    """Return whether `10 / ip[0]` or the like was refused for the 0 that its code begins with."""
+    del link
+    for node in nodes(found):
+        if isinstance(node, tree.Binary) and not isinstance(node.right, tree.Literal):
+            message, is_wrong = _MEANINGLESS.get(node.op, ("", bool))
+            first = _first_constant(node.right)
+            if said == message and first is not None and is_wrong(first):
+                return True
+    return False
+
+
 ONLY_NEWER: Final = (
+    Difference(
+        "an operand that only begins with a constant is none (Q4)", _takes_operand_for_constant
+    ),
     Difference("link type is new", lambda _tree, link, _said: link.newer),
     Difference("vxlan is new", lambda found, _link, _said: _has_word("vxlan")(found)),
     Difference(
@@ -154,7 +191,7 @@ ONLY_NEWER: Final = (
         lambda found, _link, _said: _has_kind(Kind.GATEWAY)(found),
     ),
 )
-"""What 1.11 takes and 1.10.6 refuses."""
+"""What 1.11 takes and 1.10.6 refuses, and what both refuse without need."""
 
 ONLY_OLDER: Final = (
     Difference(
@@ -187,7 +224,8 @@ ONLY_OLDER: Final = (
         ),
     ),
 )
-"""What 1.10.6 takes and 1.11 refuses."""
+"""What 1.10.6 takes and we refuse."""
+
 
 # Verdicts
 
@@ -239,9 +277,7 @@ def _whole_pdu_type(program: Program, link: Link) -> Program:
     return tuple(aged)
 
 
-AGEINGS: Final = (
-    Ageing("the IS-IS PDU type has five bits", _asks_for_pdu_type, _whole_pdu_type),
-)
+AGEINGS: Final = (Ageing("the IS-IS PDU type has five bits", _asks_for_pdu_type, _whole_pdu_type),)
 
 _ARCNET_TYPE_AT: Final = {"ARCNET": 2, "ARCNET_LINUX": 4}
 _FORMER_ARCNET_TYPES: Final = (0xF0, 0xF1)
@@ -271,6 +307,74 @@ GUARDS: Final = (
             Instruction(Op.JGT_K, 0, 1, 1),
             Instruction(Op.RET_K, 0, 0, 0),
         ),
+    ),
+)
+
+# Where the oracle is wrong: looked at only when a comparison has failed
+
+RUN_TIME_HEADERS: Final = frozenset(
+    {
+        "IEEE802_11",
+        "PRISM_HEADER",
+        "IEEE802_11_RADIO",
+        "IEEE802_11_RADIO_AVS",
+        "PPI",
+        "PFLOG",
+    }
+)
+"""Link types whose payload begins where a scratch word says, which is computed at the start."""
+
+OFFSETS_FIRST: Final = "run-time offsets were lost where a relation came first"
+
+
+def with_offsets_first(text: str) -> str:
+    """Return an expression of the same meaning that needs the run-time offsets at once.
+
+    Their scratch words are handed out where an expression first needs them. After a relation those
+    are ones which the relation has used, and so they are overwritten between the start of the
+    program, where they are set, and the test. With this in front they are others.
+    """
+    payload = "ip host 0.0.0.0"
+    return f"link[0] >= 0 and ({payload} or not {payload}) and ({text})"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of the oracle, by which its program means nothing that can be compared.
+
+    Attributes:
+        name: What is told in the counts.
+        applies: Whether it can be the reason that the programs for an expression differ.
+    """
+
+    name: str
+    applies: Callable[[tree.Expression, Link], bool]
+
+
+def _has_tunnel_after_relation(found: tree.Expression, _link: Link) -> bool:
+    order = [
+        type(node)
+        for node in nodes(found)
+        if isinstance(node, tree.Relation | tree.Accessor | tree.Length)
+        or (isinstance(node, tree.Encapsulation) and node.word in _TUNNELS)
+    ]
+    return tree.Encapsulation in order and order[0] is not tree.Encapsulation
+
+
+_TUNNELS: Final = frozenset({"geneve", "vxlan"})
+
+FAULTS: Final = (
+    Fault(
+        "a tunnel on 802.11 overwrites the offsets of what surrounds it (Q12)",
+        lambda found, link: link.name in RUN_TIME_HEADERS and _has_word("geneve", "vxlan")(found),
+    ),
+    Fault(
+        "pppoes on 802.11 reads scratch words that nothing has set (Q12)",
+        lambda found, link: link.name in RUN_TIME_HEADERS and _has_word("pppoes")(found),
+    ),
+    Fault(
+        "a tunnel that was not entered reads what a relation has left (Q31)",
+        _has_tunnel_after_relation,
     ),
 )
 

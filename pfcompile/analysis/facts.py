@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.ranges import RangeList, complement, contains, within
 from pfcompile.ir.values import (
     Ancillary,
     Arithmetic,
     Const,
     Load,
+    Numbers,
     PacketLength,
     Value,
     Variable,
@@ -175,7 +177,7 @@ class Facts:
                 computed = Known(WORD & ~((1 << 8 * size) - 1), 0, 0, (1 << 8 * size) - 1)
                 if self._bytes:
                     computed = both(computed, self._from_bytes(value))
-            case PacketLength() | Ancillary() | Variable():
+            case PacketLength() | Ancillary() | Variable() | Numbers():
                 computed = ANYTHING
             case Arithmetic(op=op, left=left, right=right):
                 computed = _computed(op, self.of(left), self.of(right))
@@ -199,7 +201,10 @@ class Facts:
         remembered = self._outcomes.get(test)
         if remembered is not None:
             return remembered
-        a, b = self.of(test.left), self.of(test.right)
+        a = self.of(test.left)
+        if isinstance(test.right, Numbers):
+            return _decide_membership(a, test.right.ranges)
+        b = self.of(test.right)
         match test.op:
             case Comparison.EQ:
                 if test.left is test.right:
@@ -219,9 +224,14 @@ class Facts:
                     # Not 0, and all bits it can have are asked for.
                     return True if (~a.mask & WORD) & ~b.bits == 0 else None
                 return None
+            case Comparison.IN:
+                raise AssertionError  # compares with a set, handled above
 
     def assume(self, test: Test, outcome: bool) -> Facts:
         """Return the facts where `test` has given `outcome`."""
+        if isinstance(test.right, Numbers):
+            facts = self if len(test.right.ranges) == 1 else self._remember(test, outcome)
+            return facts._learn(test.left, _membership(test.right.ranges, outcome))
         if not isinstance(test.right, Const):
             return self._assume_values(test, outcome)
         k = test.right.value
@@ -332,6 +342,27 @@ class Facts:
 
 
 NOTHING: Final = Facts()
+
+
+def _membership(ranges: RangeList, inside: bool) -> Known:
+    """Return what is known of a value that is in a set of numbers, or is not."""
+    if not inside:
+        ranges = complement(ranges)
+    few = sum(high - low + 1 for low, high in ranges) if len(ranges) <= _MOST_CANDIDATES else WORD
+    if few <= _MOST_CANDIDATES:
+        return one_of(frozenset(n for low, high in ranges for n in range(low, high + 1)))
+    gaps = [low for low, high in complement(ranges) if low == high][:_MOST_EXCLUDED]
+    return Known(low=ranges[0][0], high=ranges[-1][1], excluded=frozenset(gaps)).narrowed()
+
+
+def _decide_membership(known: Known, ranges: RangeList) -> bool | None:
+    if known.among is not None:
+        outcomes = {contains(ranges, number) for number in known.among}
+        return outcomes.pop() if len(outcomes) == 1 else None
+    inside = within(ranges, known.low, known.high)
+    if not inside:
+        return False
+    return True if inside == ((known.low, known.high),) else None
 
 
 def _decide_equal(a: Known, b: Known) -> bool | None:

@@ -10,6 +10,7 @@ from pfcompile.cbpf.select import Selector, State
 from pfcompile.errors import FilterError
 from pfcompile.ir.graph import Accept, Branch, Let, Reject, successors, used_values
 from pfcompile.ir.values import Variable, variables
+from pfcompile.passes.expand_sets import expand_sets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ def generate(graph: Graph, snaplen: int) -> tuple[Instruction, ...]:
     Raises:
         FilterError: It needs more than 4096 instructions or 16 scratch words.
     """
+    graph = expand_sets(graph)
     order = block_order(graph)
     codes = _without_dead_stores(_select(graph, order, snaplen))
     program = assemble_blocks(*_merged(order, codes))
@@ -44,6 +46,7 @@ def count_instructions(graph: Graph) -> int:
     Raises:
         FilterError: It needs more than 16 scratch words.
     """
+    graph = expand_sets(graph)
     order = block_order(graph)
     codes = _without_dead_stores(_select(graph, order, 1))
     return len(assemble_blocks(*_merged(order, codes)))

@@ -65,90 +65,80 @@ def block_order(graph: Graph) -> list[Label]:
 
 
 def assemble_blocks(order: Sequence[Label], codes: Mapping[Label, Code]) -> list[Instruction]:
-    """Return the program of `codes` in this order."""
-    # An edge that is too long for a conditional jump gets an instruction of its own behind it. That
-    # only makes others longer, so the set of long edges grows until it fits.
-    long: set[tuple[Label, int]] = set()
-    while True:
-        positions = _positions(order, codes, long)
-        found = _too_long(order, codes, long, positions)
-        if not found:
-            return _instructions(order, codes, long, positions)
-        long |= found
+    """Return the program of `codes` in this order.
+
+    It is written from its end: since all jumps go forward, a target's place is known when a jump to
+    it is written, and nothing has to be moved afterwards.
+    """
+    writer = _Writer(codes)
+    for label in reversed(order):
+        writer.write(label)
+    return writer.finish()
 
 
-def _falls_through(order: Sequence[Label], index: int, code: Code) -> bool:
-    """Whether a block without a conditional jump goes on to the block behind it."""
-    return index + 1 < len(order) and code.targets == (order[index + 1],)
+class _Writer:
+    """A program written backwards. Places count instructions up to the end."""
 
+    def __init__(self, codes: Mapping[Label, Code]) -> None:
+        self._codes = codes
+        self._reversed: list[Instruction] = []
+        self._places: dict[Label, int] = {}
+        self._steps: dict[Label, int] = {}
 
-def _positions(
-    order: Sequence[Label], codes: Mapping[Label, Code], long: set[tuple[Label, int]]
-) -> dict[Label, int]:
-    positions: dict[Label, int] = {}
-    position = 0
-    for index, label in enumerate(order):
-        positions[label] = position
-        code = codes[label]
-        position += len(code.steps)
-        if code.jump is not None:
-            position += 1 + ((label, 0) in long) + ((label, 1) in long)
-        elif code.returns is not None or not _falls_through(order, index, code):
-            position += 1
-    return positions
-
-
-def _too_long(
-    order: Sequence[Label],
-    codes: Mapping[Label, Code],
-    long: set[tuple[Label, int]],
-    positions: Mapping[Label, int],
-) -> set[tuple[Label, int]]:
-    """Return the edges that turn out too long and have no jump of their own yet."""
-    found = set()
-    for label in order:
-        code = codes[label]
-        if code.jump is None:
-            continue
-        here = positions[label] + len(code.steps) + 1
-        for side, target in enumerate(code.targets):
-            if (label, side) not in long and positions[target] - here > _FARTHEST:
-                found.add((label, side))
-    return found
-
-
-def _instructions(
-    order: Sequence[Label],
-    codes: Mapping[Label, Code],
-    long: set[tuple[Label, int]],
-    positions: Mapping[Label, int],
-) -> list[Instruction]:
-    program: list[Instruction] = []
-
-    def go(target: Label) -> Instruction:
-        """Return the instruction that goes to `target` from here, or does what is done there."""
-        code = codes[target]
+    def write(self, label: Label) -> None:
+        """Put a block before all that has been written."""
+        code = self._codes[label]
         if code.returns is not None:
-            return Instruction(Op.RET_K.value, 0, 0, code.returns)
-        return Instruction(Op.JA.value, 0, 0, positions[target] - len(program) - 1)
-
-    for index, label in enumerate(order):
-        code = codes[label]
-        program += [Instruction(step.op.value, 0, 0, step.k) for step in code.steps]
-        if code.returns is not None:
-            program.append(Instruction(Op.RET_K.value, 0, 0, code.returns))
+            self._put(Instruction(Op.RET_K.value, 0, 0, code.returns))
         elif code.jump is None:
-            if not _falls_through(order, index, code):
-                program.append(go(code.targets[0]))
+            target = code.targets[0]
+            if self._distance(self._places[target]) > 0:
+                self._go(target)
         else:
-            here = len(program) + 1
-            far = [side for side in (0, 1) if (label, side) in long]
-            jt, jf = (
-                far.index(side) if side in far else positions[target] - here
-                for side, target in enumerate(code.targets)
-            )
+            # A step behind this block may put another target out of reach, so they come first.
+            self._bring_near(code.targets)
+            jt, jf = (self._distance(self._nearest(target)) for target in code.targets)
             op, k = code.jump
-            program.append(Instruction(op.value, jt, jf, k))
-            for side in far:
-                program.append(go(code.targets[side]))
-    return program
+            self._put(Instruction(op.value, jt, jf, k))
+        for step in reversed(code.steps):
+            self._put(Instruction(step.op.value, 0, 0, step.k))
+        self._places[label] = len(self._reversed)
+
+    def finish(self) -> list[Instruction]:
+        """Return the program."""
+        return self._reversed[::-1]
+
+    def _put(self, instruction: Instruction) -> None:
+        self._reversed.append(instruction)
+
+    def _distance(self, place: int) -> int:
+        """Return how many instructions are skipped by a jump to `place` from here."""
+        return len(self._reversed) - place
+
+    def _nearest(self, target: Label) -> int:
+        """Return the place of `target`, or of a step to it where it is out of reach."""
+        place = self._places[target]
+        if self._distance(place) <= _FARTHEST:
+            return place
+        return self._steps.get(target, place)
+
+    def _bring_near(self, targets: Sequence[Label]) -> None:
+        """Write steps to the targets that are out of reach.
+
+        A step stands behind a block that does not fall through, and serves all blocks before it
+        that reach it: a jump, or the return itself.
+        """
+        while True:
+            far = [t for t in targets if self._distance(self._nearest(t)) > _FARTHEST]
+            if not far:
+                return
+            self._go(far[0])
+            self._steps[far[0]] = len(self._reversed)
+
+    def _go(self, target: Label) -> None:
+        """Write the instruction that goes to `target`, or does what is done there."""
+        code = self._codes[target]
+        if code.returns is not None:
+            self._put(Instruction(Op.RET_K.value, 0, 0, code.returns))
+        else:
+            self._put(Instruction(Op.JA.value, 0, 0, self._distance(self._places[target])))

@@ -18,6 +18,7 @@ from pfcompile.ir.values import (
     Arithmetic,
     Const,
     Load,
+    Numbers,
     PacketLength,
     Value,
     Variable,
@@ -240,7 +241,7 @@ class Selector:
                 return header_length_offset(value) is None and self._keeps_x(left, x)
             case Arithmetic(op=ArithmeticOp.SUB, left=Const(value=0), right=right):
                 return self._keeps_x(right, x)
-            case Arithmetic():
+            case Arithmetic() | Numbers():
                 return False
 
     def _compute(self, value: Value) -> None:
@@ -273,6 +274,8 @@ class Selector:
             case Arithmetic(op=op, left=left, right=right):
                 self._operands(op, left, right)
                 self._emit(_ALU[op][1])
+            case Numbers():
+                raise AssertionError  # expanded by now
 
     def _operands(self, op: ArithmeticOp | Comparison, left: Value, right: Value) -> None:
         """Bring `left` into A and `right` into X, or the other way round where that is the same."""

@@ -1,4 +1,4 @@
-"""The comparisons of classic BPF."""
+"""The comparisons of a test."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from enum import Enum
 
 
 class Comparison(Enum):
-    """The tests of classic BPF, all unsigned; SET is "has a bit in common with"."""
+    """The tests of classic BPF, all unsigned; SET is "has a bit in common with".
+
+    IN is membership in a set of numbers, which becomes several instructions at the end.
+    """
 
     EQ = "=="
     GT = ">"
     GE = ">="
     SET = "&"
+    IN = "in"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
+from pfcompile.ir.ranges import RangeList, normal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -68,7 +69,14 @@ class Variable:
     number: int
 
 
-Value: TypeAlias = Const | Load | PacketLength | Ancillary | Arithmetic | Variable
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Numbers:
+    """A set of numbers, the right side of an IN test and nothing else."""
+
+    ranges: RangeList
+
+
+Value: TypeAlias = Const | Load | PacketLength | Ancillary | Arithmetic | Variable | Numbers
 
 _interned: Final[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
 
@@ -120,6 +128,12 @@ def variable(number: int) -> Variable:
     return made
 
 
+def numbers(ranges: Iterable[tuple[int, int]]) -> Numbers:
+    """Return the set of all numbers in any of `ranges`, given by first and last."""
+    made: Numbers = _intern(Numbers, normal(ranges))
+    return made
+
+
 def add(left: Value, right: Value) -> Value:
     """Return the sum of two parts of an offset, constants added up."""
     match left, right:
@@ -161,7 +175,7 @@ def parts(value: Value) -> tuple[Value, ...]:
             return () if base is None else (base,)
         case Arithmetic(left=left, right=right):
             return (left, right)
-        case Const() | PacketLength() | Ancillary() | Variable():
+        case Const() | PacketLength() | Ancillary() | Variable() | Numbers():
             return ()
 
 

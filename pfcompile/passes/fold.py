@@ -32,11 +32,13 @@ from pfcompile.ir.graph import (
     Test,
     rebuild,
 )
+from pfcompile.ir.ranges import complement, contains, within
 from pfcompile.ir.values import (
     Ancillary,
     Arithmetic,
     Const,
     Load,
+    Numbers,
     PacketLength,
     Value,
     Variable,
@@ -44,6 +46,7 @@ from pfcompile.ir.values import (
     const,
     load_at,
     may_end,
+    numbers,
     split_offset,
 )
 from pfcompile.ir.values import add as add_offsets
@@ -168,7 +171,7 @@ class Simplifier:
 
     def _simplify(self, value: Value) -> Value:
         match value:
-            case Const() | PacketLength() | Ancillary() | Variable():
+            case Const() | PacketLength() | Ancillary() | Variable() | Numbers():
                 return value
             case Load(base=None):
                 return value
@@ -279,6 +282,11 @@ def _mask(left: Value, mask: int) -> Value:
 def decide(test: Test) -> bool | None:
     """Return what a test gives for every packet, or None where that depends on the packet."""
     op, left, right = test.op, test.left, test.right
+    if isinstance(right, Numbers):
+        inside = within(right.ranges, 0, upper_bound(left))
+        if isinstance(left, Const):
+            return contains(inside, left.value)
+        return False if not inside else True if inside == ((0, upper_bound(left)),) else None
     if left is right and op is not Comparison.SET:
         return op is not Comparison.GT
     if isinstance(left, Const) and isinstance(right, Const):
@@ -316,6 +324,28 @@ def holds(op: Comparison, a: int, b: int) -> bool:
             return a >= b
         case Comparison.SET:
             return a & b != 0
+        case Comparison.IN:
+            raise AssertionError  # compares with a set, not a number
+
+
+def _canonical_membership(left: Value, right: Numbers) -> tuple[Test, bool]:
+    """Return membership in a set of one number, or all but one, as a comparison with that."""
+    highest = upper_bound(left)
+    inside = within(right.ranges, 0, highest)
+    outside = complement(inside, highest)
+    for ranges, swapped in ((inside, False), (outside, True)):
+        if len(ranges) == 1:
+            low, high = ranges[0]
+            if low == high:
+                return Test(Comparison.EQ, left, const(low)), swapped
+            if high == highest:
+                return Test(Comparison.GT, left, const(low - 1)), swapped
+            if low == 0:
+                return Test(Comparison.GT, left, const(high)), not swapped
+    # Of the set and what is left of it, the one with fewer ranges is tested for.
+    if len(outside) < len(inside):
+        return Test(Comparison.IN, left, numbers(outside)), True
+    return Test(Comparison.IN, left, numbers(inside)), False
 
 
 def canonical(test: Test) -> tuple[Test, bool]:
@@ -325,6 +355,8 @@ def canonical(test: Test) -> tuple[Test, bool]:
     "any bits" is `&`; what equality with a constant says of `x + 1` it says of `x`.
     """
     op, left, right = test.op, test.left, test.right
+    if isinstance(right, Numbers):
+        return _canonical_membership(left, right)
     if isinstance(left, Const) and not isinstance(right, Const):
         if op in {Comparison.EQ, Comparison.SET}:
             return canonical(Test(op, right, left))

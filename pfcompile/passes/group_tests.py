@@ -6,10 +6,8 @@ Before::
     b2:  br ldh[x + 14] == 443, b9, b3
     b3:  br ldh[x + 16] == 443, b9, b10
 After::
-    b0:  br ldh[x + 14] == 80, b9, b1
-    b1:  br ldh[x + 14] == 443, b9, b2
-    b2:  br ldh[x + 16] == 80, b9, b3
-    b3:  br ldh[x + 16] == 443, b9, b10
+    b0:  br ldh[x + 14] in {80, 443}, b9, b1
+    b1:  br ldh[x + 16] in {80, 443}, b9, b10
 
 Each value is then loaded once, and the one that the test before the row looks at comes first. The
 same with conditions that must all hold, and with tests turned round among them: all that counts
@@ -27,13 +25,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pfcompile.ir.graph import Branch, Builder, Graph, Label, rebuild_with, successors
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp
+from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.graph import Branch, Builder, Graph, Label, Test, rebuild_with, successors
+from pfcompile.ir.ranges import RangeList, complement, normal, prefix_range
+from pfcompile.ir.values import Arithmetic, Const, Numbers, Value, numbers
+from pfcompile.passes.fold import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pfcompile.ir.graph import Block
-    from pfcompile.ir.values import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def group_tests(graph: Graph) -> Graph:
         row = row_of.get(label)
         if row is None:
             return builder.add(block)
-        return _write_row(builder, row, _order(row.blocks, value_before.get(label)), names)
+        return _write_row(builder, row, _grouped(row, value_before.get(label)), names)
 
     return rebuild_with(graph, rewrite)
 
@@ -122,22 +124,75 @@ def _values_before(graph: Graph) -> dict[Label, Value | None]:
     return found
 
 
-def _order(blocks: Sequence[Branch], loaded: Value | None) -> list[int]:
-    """Return the order of a row's blocks: those of one value together, `loaded` first of all."""
-    by_value: dict[Value, list[int]] = {}
-    for index, block in enumerate(blocks):
-        by_value.setdefault(block.test.left, []).append(index)
+def _leaving(block: Branch, leaves_on_yes: bool) -> tuple[Value, RangeList] | None:
+    """Return a value and its numbers for which a test leads out, None where that is no set."""
+    test = block.test
+    left, right = test.left, test.right
+    match test.op, left, right:
+        case Comparison.EQ, Arithmetic(
+            op=ArithmeticOp.AND, left=base, right=Const(value=mask)
+        ), Const(value=k):
+            prefix = prefix_range(k, mask)
+            if prefix is None:
+                return None
+            left, inside = base, (prefix,)
+        case Comparison.EQ, _, Const(value=k):
+            inside = ((k, k),)
+        case Comparison.GT, _, Const(value=k):
+            inside = ((k + 1, WORD),)
+        case Comparison.IN, _, Numbers(ranges=ranges):
+            inside = ranges
+        case _:
+            return None
+    return left, inside if leaves_on_yes else complement(inside)
+
+
+def _key(block: Branch, leaves_on_yes: bool) -> Value:
+    """Return the value by which a test is grouped: what it loads, without a prefix's mask."""
+    leaving = _leaving(block, leaves_on_yes)
+    return block.test.left if leaving is None else leaving[0]
+
+
+def _united(tests: Sequence[tuple[Branch, bool]]) -> list[tuple[Branch, bool]]:
+    """Return the tests of one value, those that are sets of numbers made one."""
+    sets, others = [], []
+    for block, leaves_on_yes in tests:
+        leaving = _leaving(block, leaves_on_yes)
+        if leaving is None:
+            others.append((block, leaves_on_yes))
+        else:
+            sets.append((block, leaves_on_yes, leaving))
+    if len(sets) < 2:
+        return list(tests)
+    value = sets[0][2][0]
+    out = normal(pair for _, _, (_, ranges) in sets for pair in ranges)
+    test, swapped = canonical(Test(Comparison.IN, value, numbers(out)))
+    origin = sets[0][0].origin
+    united = Branch(test, sets[0][0].yes, sets[0][0].no, origin)
+    return [(united, not swapped), *others]
+
+
+def _grouped(row: _Row, loaded: Value | None) -> list[tuple[Branch, bool]]:
+    """Return a row's tests, each with whether it leads out on yes, in their new order.
+
+    Those of one value stand together, and those of `loaded` first of all.
+    """
+    by_value: dict[Value, list[tuple[Branch, bool]]] = {}
+    for block, leaves_on_yes in zip(row.blocks, row.leaves_on_yes, strict=True):
+        by_value.setdefault(_key(block, leaves_on_yes), []).append((block, leaves_on_yes))
     values = sorted(by_value, key=lambda value: value is not loaded)
-    return [index for value in values for index in by_value[value]]
+    return [test for value in values for test in _united(by_value[value])]
 
 
 def _write_row(
-    builder: Builder, row: _Row, order: Sequence[int], names: Mapping[Label, Label]
+    builder: Builder,
+    row: _Row,
+    tests: Sequence[tuple[Branch, bool]],
+    names: Mapping[Label, Label],
 ) -> Label:
-    """Return where the row begins in the new graph, its blocks in their new order."""
+    """Return where the row begins in the new graph, its tests in their new order."""
     way_out, label = names[row.exit], names[row.end]
-    for index in reversed(order):
-        block = row.blocks[index]
-        yes, no = (way_out, label) if row.leaves_on_yes[index] else (label, way_out)
+    for block, leaves_on_yes in reversed(tests):
+        yes, no = (way_out, label) if leaves_on_yes else (label, way_out)
         label = builder.add(Branch(block.test, yes, no, block.origin))
     return label

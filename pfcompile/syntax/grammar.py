@@ -12,6 +12,7 @@ Source: pcap-filter(7); libpcap 1.11's grammar as its behaviour shows it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pfcompile.errors import Span
@@ -83,7 +84,7 @@ def p_term(p: Any) -> None:
 
 def p_term_not(p: Any) -> None:
     """term : NOT term"""
-    p[0] = inherit.negation(p[2], _span(p))
+    p[0] = inherit.Negation(p[2], _span(p))
 
 
 def p_rterm_group(p: Any) -> None:
@@ -195,7 +196,7 @@ def p_id_named(p: Any) -> None:
 
 def p_id_group(p: Any) -> None:
     """id : LPAREN pid RPAREN"""
-    p[0] = p[2]
+    p[0] = inherit.group(p[2], _span(p))
 
 
 def p_nid(p: Any) -> None:
@@ -240,7 +241,7 @@ def p_nid_arcnet(p: Any) -> None:
 
 def p_nid_not(p: Any) -> None:
     """nid : NOT id"""
-    p[0] = inherit.negation(p[2], _span(p))
+    p[0] = inherit.Negation(p[2], _span(p))
 
 
 def p_pnum(p: Any) -> None:
@@ -250,7 +251,7 @@ def p_pnum(p: Any) -> None:
 
 def p_pnum_group(p: Any) -> None:
     """pnum : LPAREN pnum RPAREN"""
-    p[0] = p[2]
+    p[0] = replace(p[2], span=_span(p))
 
 
 def p_pid_one(p: Any) -> None:
@@ -334,7 +335,7 @@ def p_narith_negate(p: Any) -> None:
 
 def p_narith_group(p: Any) -> None:
     """narith : LPAREN narith RPAREN"""
-    p[0] = p[2]
+    p[0] = replace(p[2], span=_span(p))
 
 
 def p_relop(p: Any) -> None:

@@ -124,11 +124,6 @@ def group(sequence: Sequence, span: Span) -> Group:
     return Group(sequence, span)
 
 
-def negation(operand: Partial, span: Span) -> Partial:
-    """Return `operand` negated; `not not` says nothing."""
-    return operand.operand if isinstance(operand, Negation) else Negation(operand, span)
-
-
 _Qualifiers: TypeAlias = tree.Qualifiers | None
 
 
@@ -184,9 +179,8 @@ def _finish(
             return _finish_sequence(partial, inherited, depth)
         case Group(sequence=sequence):
             return _finish(sequence, inherited, depth)[0], inherited
-        case Negation(operand=operand, span=span):
-            node, qualifiers = _finish(operand, inherited, depth - 1)
-            return tree.Not(node, span), qualifiers
+        case Negation():
+            return _finish_negation(partial, inherited, depth)
         case Headed(head=head, identifiers=identifiers, span=span):
             node, _ = _finish(identifiers, head.qualifiers, depth - 1)
             return replace(node, span=span), head.qualifiers
@@ -205,6 +199,21 @@ def _finish(
             return partial, None
         case _:
             return partial, None
+
+
+def _finish_negation(
+    negation: Negation, inherited: _Qualifiers, depth: int
+) -> tuple[tree.Expression, _Qualifiers]:
+    operand: Partial = negation
+    negated = False
+    while isinstance(operand, Negation):
+        operand, negated = operand.operand, not negated
+    node, qualifiers = _finish(operand, inherited, depth - 1)
+    if not negated:
+        return node, qualifiers
+    if isinstance(node, tree.Not):
+        return node.operand, qualifiers
+    return tree.Not(node, negation.span), qualifiers
 
 
 def _finish_sequence(
