@@ -335,7 +335,7 @@ def with_offsets_first(text: str) -> str:
     program, where they are set, and the test. With this in front they are others.
     """
     payload = "ip host 0.0.0.0"
-    return f"link[0] >= 0 and ({payload} or not {payload}) and ({text})"
+    return f"({payload} or not {payload}) and link[0] >= 0 and ({text})"
 
 
 @dataclass(frozen=True, slots=True)

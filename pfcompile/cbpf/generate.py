@@ -10,12 +10,14 @@ from pfcompile.cbpf.select import Selector, State
 from pfcompile.errors import FilterError
 from pfcompile.ir.graph import Accept, Branch, Let, Reject, successors, used_values
 from pfcompile.ir.values import Variable, variables
-from pfcompile.passes.expand_sets import expand_sets
+from pfcompile.passes.expand_sets import expand_beginnings, expand_sets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.ir.graph import Graph, Label
+
+_COUNTED_RANGES: Final = 16
 
 _STORES: Final = frozenset({Op.ST, Op.STX})
 _RELOADS: Final = frozenset({Op.LD_MEM, Op.LDX_MEM})
@@ -43,13 +45,15 @@ def generate(graph: Graph, snaplen: int) -> tuple[Instruction, ...]:
 def count_instructions(graph: Graph) -> int:
     """Return how many instructions `graph` becomes, however many those are.
 
+    Long sets are counted roughly: it is for comparing graphs that have the same ones.
+
     Raises:
         FilterError: It needs more than 16 scratch words.
     """
-    graph = expand_sets(graph)
+    graph, left_out = expand_beginnings(graph, _COUNTED_RANGES)
     order = block_order(graph)
     codes = _without_dead_stores(_select(graph, order, 1))
-    return len(assemble_blocks(*_merged(order, codes)))
+    return len(assemble_blocks(*_merged(order, codes))) + left_out
 
 
 def _select(graph: Graph, order: Sequence[Label], snaplen: int) -> dict[Label, Code]:

@@ -66,6 +66,7 @@ _KIBIBYTE: Final = 1024
 @click.option("-O", "unoptimized", is_flag=True, help="Do not run the optimiser.")
 @click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
 @click.option("-n", "no_names", is_flag=True, help="Look no names up in the expression.")
+@common.protochain_headers_option
 @click.option("-U", "unbuffered", is_flag=True, help="Write each packet at once.")
 @click.option(
     "-B",
@@ -87,6 +88,7 @@ def command(
     unoptimized: bool,
     file: str | None,
     no_names: bool,
+    protochain_headers: int,
     unbuffered: bool,
     buffer_size: int,
     list_interfaces: bool,
@@ -114,6 +116,7 @@ def command(
             snaplen=snaplen or MAX_SNAPLEN,
             optimize=not unoptimized,
             resolver=common.resolver(no_names=no_names),
+            protochain_headers=protochain_headers,
             promiscuous=not plain,
             buffer_bytes=buffer_size * _KIBIBYTE,
         ) as packets:
@@ -131,6 +134,7 @@ def _open(
     snaplen: int,
     optimize: bool,
     resolver: Resolver,
+    protochain_headers: int,
     promiscuous: bool,
     buffer_bytes: int,
 ) -> PacketSocket:
@@ -147,6 +151,7 @@ def _open(
         optimize=optimize,
         live=True,
         resolver=resolver,
+        protochain_headers=protochain_headers,
     )
     return PacketSocket(
         where.name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from pfcompile.errors import FilterError, PfcompileError
+from pfcompile.lower.context import DEFAULT_PROTOCHAIN_HEADERS
 from pfcompile.names.resolvers import NoNames, SystemResolver
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 STATUS_FAILED: Final = 1
 STATUS_USAGE: Final = 2
+
+protochain_headers_option: Final = click.option(
+    "--protochain-headers",
+    type=click.IntRange(min=1),
+    default=DEFAULT_PROTOCHAIN_HEADERS,
+    metavar="N",
+    show_default=True,
+    help="How many headers `protochain` follows.",
+)
 
 
 def expression(words: Sequence[str], file: str | None) -> str:

@@ -48,6 +48,7 @@ _IPTABLES_LINK: Final = "RAW"
 @click.option("-n", "--no-names", "no_names", is_flag=True, help="Look no names up.")
 @click.option("--live", is_flag=True, help="For a live capture on Linux: use packet metadata.")
 @click.option("--savefile", "savefile_", is_flag=True, help="For the packets of a capture file.")
+@common.protochain_headers_option
 @click.option("-L", "list_types", is_flag=True, help="List the link types and exit.")
 @click.argument("words", nargs=-1, metavar="[EXPR]...")
 def command(
@@ -62,6 +63,7 @@ def command(
     no_names: bool,
     live: bool,
     savefile_: bool,
+    protochain_headers: int,
     list_types: bool,
     words: tuple[str, ...],
 ) -> None:
@@ -86,6 +88,7 @@ def command(
             live=live,
             savefile=savefile_,
             resolver=common.resolver(no_names=no_names),
+            protochain_headers=protochain_headers,
         )
         _write(program.dump(chosen))
     except ValueError as error:

@@ -22,6 +22,7 @@ from pfcompile.captures.reader import STANDARD_INPUT
 from pfcompile.captures.records import Item, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import Format, open_writer
+from pfcompile.cli import common
 from pfcompile.errors import CaptureError, FilterError, PfcompileError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ PROGRESS_AFTER: Final = 1.0
     help="Snapshot length the filter is compiled for (packets are not cut).",
 )
 @click.option("-n", "no_names", is_flag=True, help="Look no names up in the expression.")
+@common.protochain_headers_option
 @click.argument("words", nargs=-1, metavar="EXPR...")
 def command(
     inputs: tuple[str, ...],
@@ -74,6 +76,7 @@ def command(
     no_optimize: bool,
     snaplen: int | None,
     no_names: bool,
+    protochain_headers: int,
     words: tuple[str, ...],
 ) -> None:
     """Print or write the packets that match EXPR.
@@ -102,7 +105,13 @@ def command(
             filter_captures(
                 inputs,
                 taker,
-                _program_for(text, snaplen=snaplen, optimize=not no_optimize, names=not no_names),
+                _program_for(
+                    text,
+                    snaplen=snaplen,
+                    optimize=not no_optimize,
+                    names=not no_names,
+                    protochain_headers=protochain_headers,
+                ),
                 tally=tally,
                 on_damage=on_damage,
                 limit=limit,
@@ -160,7 +169,9 @@ def _expression(words: Sequence[str], expression_file: str | None) -> str:
         raise click.UsageError(f"-F {expression_file}: cannot be read: {reason}") from error
 
 
-def _program_for(text: str, *, snaplen: int | None, optimize: bool, names: bool) -> ProgramFor:
+def _program_for(
+    text: str, *, snaplen: int | None, optimize: bool, names: bool, protochain_headers: int
+) -> ProgramFor:
     """Return the function that compiles the expression for a link type."""
     # Here, so that `--help` and usage errors do not wait for the compiler to load.
     from pfcompile.compiler import compile as compile_filter  # noqa: PLC0415
@@ -176,6 +187,7 @@ def _program_for(text: str, *, snaplen: int | None, optimize: bool, names: bool)
             optimize=optimize,
             savefile=True,
             resolver=resolver,
+            protochain_headers=protochain_headers,
         )
         return program.match
 

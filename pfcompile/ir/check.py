@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from pfcompile.errors import InternalError
+from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Branch, Let, successors, used_values
 from pfcompile.ir.text import print_graph
-from pfcompile.ir.values import Ancillary, Load, parts, variables
+from pfcompile.ir.values import Ancillary, Load, Numbers, parts, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.ir.graph import Block, Graph, Label
+    from pfcompile.ir.graph import Block, Graph, Label, Test
     from pfcompile.ir.values import Value, Variable
 
 _SIZES: Final = frozenset({1, 2, 4})
@@ -25,7 +26,8 @@ def check(graph: Graph) -> None:
     """Make sure that `graph` is sound.
 
     Every block goes to blocks below it, can be reached, and stands only once; a branch has two
-    sides; loads are of 1, 2 or 4 bytes; a variable is set on every way to where it is read.
+    sides; a set of numbers is the right side of IN; loads are of 1, 2 or 4 bytes; a variable is set
+    on every way to where it is read.
 
     Raises:
         InternalError: It is not; the graph is printed below the reason.
@@ -74,9 +76,18 @@ def _check_blocks(graph: Graph) -> None:
             _refuse(graph, f"b{same} and b{label} are equal")
         if isinstance(block, Branch) and block.yes == block.no:
             _refuse(graph, f"b{label} goes to b{block.yes} either way")
+        if isinstance(block, Branch) and not _is_of_its_form(block.test):
+            _refuse(graph, f"b{label} compares with a set, or asks a number for membership")
         for value in _all_values(block):
             if isinstance(value, Load | Ancillary) and value.size not in _SIZES:
                 _refuse(graph, f"b{label} loads {value.size} bytes")
+
+
+def _is_of_its_form(test: Test) -> bool:
+    """Return whether a set of numbers is the right side of an IN test, and of nothing else."""
+    return not isinstance(test.left, Numbers) and (
+        (test.op is Comparison.IN) == isinstance(test.right, Numbers)
+    )
 
 
 def _all_values(block: Block) -> Iterator[Value]:

@@ -11,7 +11,8 @@ a block may stand at the end, as a range of characters::
 
 Values are loads of one, two or four bytes (`ldb ldh ldw`) at an offset or of a metadata word
 (`ldb[vlanp]`), the wire length `len`, variables, numbers, and arithmetic as in C, with C's
-precedence. A test compares with `==`, `>`, `>=` or, for "has a bit in common with", `&`.
+precedence. A test compares with `==`, `>`, `>=` or, for "has a bit in common with", `&`; with `in`
+it asks for a set of numbers and ranges, `ldh[36] in {53, 80, 8000-8100}`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pfcompile.ir.values import (
     Arithmetic,
     Const,
     Load,
+    Numbers,
     PacketLength,
     Value,
     Variable,
@@ -37,6 +39,7 @@ from pfcompile.ir.values import (
     arithmetic,
     const,
     load_at,
+    numbers,
     packet_length,
     variable,
 )
@@ -138,7 +141,9 @@ def _value_text(value: Value, least: int) -> str:
     """Return `value` as text; arithmetic that binds less than `least` stands in parentheses."""
     match value:
         case Const(value=k):
-            return str(k) if k < _LEAST_HEXADECIMAL else f"0x{k:x}"
+            return _number_text(k)
+        case Numbers(ranges=ranges):
+            return f"{{{', '.join(_range_text(low, high) for low, high in ranges)}}}"
         case PacketLength():
             return "len"
         case Variable(number=number):
@@ -152,6 +157,16 @@ def _value_text(value: Value, least: int) -> str:
             binding = _PRECEDENCE[op]
             text = f"{_value_text(left, binding)} {op.value} {_value_text(right, binding + 1)}"
             return f"({text})" if binding < least else text
+
+
+def _number_text(number: int) -> str:
+    return str(number) if number < _LEAST_HEXADECIMAL else f"0x{number:x}"
+
+
+def _range_text(low: int, high: int) -> str:
+    if low == high:
+        return _number_text(low)
+    return f"{_number_text(low)}-{_number_text(high)}"
 
 
 def _load_name(size: int) -> str:
@@ -210,7 +225,7 @@ def _with_targets(block: Block, targets: Mapping[int, Label]) -> Block:
 
 
 _TOKEN: Final = re.compile(
-    r"[ \t]*(?P<token>\w+|==|>=|<<|>>|[-+*/%&^|()\[\],:=>;]|\n|$)|[ \t]*(?P<unknown>.)"
+    r"[ \t]*(?P<token>\w+|==|>=|<<|>>|[-+*/%&^|()\[\]{},:=>;]|\n|$)|[ \t]*(?P<unknown>.)"
 )
 _NUMBER: Final = re.compile(r"0x[0-9a-fA-F]{1,8}|[0-9]{1,10}")
 _VARIABLE: Final = re.compile(r"v([0-9]{1,9})")
@@ -340,9 +355,24 @@ class _Reader:
         left = self._value(_IN_A_TEST)
         op = _COMPARISONS.get(self._here.text)
         if op is None:
-            raise self._unexpected("a comparison (==, >, >= or &)")
+            raise self._unexpected("a comparison (==, >, >=, & or in)")
         self._advance()
-        return Test(op, left, self._value(_IN_A_TEST))
+        return Test(op, left, self._set() if op is Comparison.IN else self._value(_IN_A_TEST))
+
+    def _set(self) -> Numbers:
+        """Read numbers and ranges in braces."""
+        self.take("{")
+        ranges: list[tuple[int, int]] = []
+        while self._here.text != "}":
+            if ranges:
+                self.take(",")
+            low = high = self._number()
+            if self._here.text == "-":
+                self._advance()
+                high = self._number()
+            ranges.append((low, high))
+        self._advance()
+        return numbers(ranges)
 
     def _value(self, least: int) -> Value:
         """Read operands joined by operators that bind at least as tightly as `least`."""

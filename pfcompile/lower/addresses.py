@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import ethertypes, wlan
 from pfcompile.ir.arithmetic import WORD
+from pfcompile.ir.ranges import prefix_range
 from pfcompile.lower.formula import (
     TRUE,
     Formula,
@@ -18,6 +19,7 @@ from pfcompile.lower.formula import (
     every,
     half,
     has_bits,
+    member,
     opposite,
     some,
     word,
@@ -106,9 +108,13 @@ def ipv4_addresses(
 
     def test(is_source: bool) -> Formula:
         field = word(start, pair.source if is_source else pair.destination)
-        return some(
-            *(TRUE if mask == 0 else equal(field, address, mask) for address, mask in networks)
-        )
+        if any(mask == 0 for _, mask in networks):
+            return TRUE
+        prefixes = [prefix_range(address, mask) for address, mask in networks]
+        known = [prefix for prefix in prefixes if prefix is not None]
+        if len(networks) > 1 and len(known) == len(networks):
+            return member(field, known)
+        return some(*(equal(field, address, mask) for address, mask in networks))
 
     return by_direction(direction, test)
 

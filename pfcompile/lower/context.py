@@ -43,6 +43,9 @@ class Options:
         netmask: Of the interface's IPv4 network, for `ip broadcast`; 32 bits, host order.
         source: Where the packets come from.
         protochain_headers: How many headers `protochain` follows, at least 1.
+
+    Raises:
+        ValueError: `protochain_headers` is less than 1.
     """
 
     dlt: int
@@ -50,6 +53,11 @@ class Options:
     netmask: int = NETMASK_UNKNOWN
     source: Source = Source.UNKNOWN
     protochain_headers: int = DEFAULT_PROTOCHAIN_HEADERS
+
+    def __post_init__(self) -> None:
+        if self.protochain_headers < 1:
+            msg = f"protochain follows at least 1 header, not {self.protochain_headers}"
+            raise ValueError(msg)
 
 
 class Context:
@@ -69,12 +77,20 @@ class Context:
         self.frame = frame
         self.variables: list[Variable] = []
         self.taken_as_true: frozenset[Span] = frozenset()
+        self._chain: tuple[Variable, Variable] | None = None
 
     def new_variable(self) -> Variable:
         """Return a variable that nothing else uses."""
         made = variable(len(self.variables))
         self.variables.append(made)
         return made
+
+    @property
+    def chain_variables(self) -> tuple[Variable, Variable]:
+        """Header and place of every `protochain`: one is done with them before the next begins."""
+        if self._chain is None:
+            self._chain = self.new_variable(), self.new_variable()
+        return self._chain
 
     def error(self, message: str, span: Span, hint: str | None = None) -> FilterError:
         """Return the error `message` about the part of the text at `span`."""

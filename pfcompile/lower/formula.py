@@ -22,6 +22,7 @@ from pfcompile.ir.values import (
     arithmetic,
     const,
     load_at,
+    numbers,
 )
 from pfcompile.syntax.tree import Junction, RelationOp
 
@@ -127,6 +128,14 @@ def compare(op: Comparison, left: Value, right: Value | int) -> Formula:
 def equal(left: Value, right: Value | int, mask: int = WORD) -> Formula:
     """Return `left & mask == right`; the mask of a whole word is left out."""
     return compare(Comparison.EQ, masked(left, mask), right)
+
+
+def member(left: Value, ranges: Sequence[tuple[int, int]]) -> Formula:
+    """Return whether `left` is in any of `ranges`, given by first and last number."""
+    if len(ranges) == 1:
+        low, high = ranges[0]
+        return equal(left, low) if low == high else every(at_least(left, low), at_most(left, high))
+    return Check(Test(Comparison.IN, left, numbers(ranges)))
 
 
 def above(left: Value, right: Value | int) -> Formula:

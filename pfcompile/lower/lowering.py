@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from pfcompile.facts import ip_protocols, isis, link_protocols
@@ -24,10 +25,11 @@ from pfcompile.lower.formula import (
     to_graph,
 )
 from pfcompile.lower.link_protocol import link_protocol
+from pfcompile.lower.lists import ValueList, can_join, joined
 from pfcompile.lower.preamble import Preamble
 from pfcompile.lower.qualified import qualified
 from pfcompile.syntax import tree
-from pfcompile.syntax.tree import Proto
+from pfcompile.syntax.tree import Junction, Proto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,26 +89,101 @@ def check_operands(operands: tuple[tree.Expression, ...], text: str, options: Op
 
 def _formula(context: Context, node: tree.Expression) -> Formula:
     """Return what `node` means; the context's frame moves along the text."""
-    formula = _meaning(context, node)
-    return TRUE if node.span in context.taken_as_true else formula
+    if isinstance(node, tree.Chain):
+        formula = _chain(context, node)
+        return TRUE if node.span in context.taken_as_true else formula
+    meaning = _operand(context, node)
+    return meaning.formula(context) if isinstance(meaning, _Listed) else meaning
 
 
-def _meaning(context: Context, node: tree.Expression) -> Formula:
+def _operand(context: Context, node: tree.Expression) -> Formula | _Listed:
+    """Return what an operand means: a list of values, perhaps negated, or something else."""
+    meaning: Formula | _Listed
     match node:
-        case tree.Chain(first=first, links=links):
-            start = _formula(context, first)
-            rest = tuple((link.junction, _formula(context, link.operand)) for link in links)
-            return Joined(start, rest)
+        case tree.Chain():
+            return _formula(context, node)
         case tree.Not(operand=operand):
-            return opposite(_formula(context, operand))
+            inner = _operand(context, operand)
+            meaning = inner.opposite() if isinstance(inner, _Listed) else opposite(inner)
+        case tree.Qualified():
+            found = qualified(context, node)
+            meaning = _Listed(found) if isinstance(found, ValueList) else Marked(found, node.span)
         case _:
-            return Marked(_primitive(context, node), node.span)
+            meaning = Marked(_primitive(context, node), node.span)
+    return TRUE if node.span in context.taken_as_true else meaning
+
+
+def _chain(context: Context, node: tree.Chain) -> Formula:
+    """Return what operands mean that are joined from left to right.
+
+    Neighbours that are values of one kind become one list: `a or b`, and `not a and not b`, which
+    is `not (a or b)`.
+    """
+    parts: list[tuple[Junction, Formula]] = []
+    pending: list[_Listed] = []
+    pending_junction = node.links[0].junction
+
+    def settle() -> None:
+        """Write the list that has been gathered, while the frame is still the one it is in."""
+        if pending:
+            values = joined([each.values for each in pending])
+            whole = _Listed(values, negated=pending[0].negated)
+            parts.append((pending_junction, whole.formula(context)))
+            pending.clear()
+
+    # The first operand goes with whatever joins the next one.
+    first = tree.Link(pending_junction, node.first)
+    for link in (first, *node.links):
+        if not _is_qualified(link.operand):
+            settle()  # It may move the frame.
+        operand = _operand(context, link.operand)
+        if not isinstance(operand, _Listed):
+            settle()
+            parts.append((link.junction, operand))
+            continue
+        goes_on = link.junction is pending_junction
+        if pending and not (goes_on and operand.continues(pending[-1], link.junction)):
+            settle()
+        pending_junction = link.junction
+        pending.append(operand)
+    settle()
+    return Joined(parts[0][1], tuple(parts[1:])) if len(parts) > 1 else parts[0][1]
+
+
+def _is_qualified(node: tree.Expression) -> bool:
+    """Return whether an operand is an identifier under its qualifiers, perhaps negated."""
+    while isinstance(node, tree.Not):
+        node = node.operand
+    return isinstance(node, tree.Qualified)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A list of values, or the negation of one."""
+
+    values: ValueList
+    negated: bool = False
+
+    def opposite(self) -> _Listed:
+        """Return the negation."""
+        return _Listed(self.values, not self.negated)
+
+    def continues(self, before: _Listed, junction: Junction) -> bool:
+        """Return whether one list stands for `before` and this, joined so."""
+        wanted = Junction.AND if self.negated else Junction.OR
+        same_side = self.negated == before.negated
+        return same_side and junction is wanted and can_join(before.values, self.values)
+
+    def formula(self, context: Context) -> Formula:
+        """Return the test for the list."""
+        test = Marked(self.values.formula(context), self.values.span)
+        return opposite(test) if self.negated else test
 
 
 def _primitive(context: Context, node: tree.Primitive) -> Formula:
     match node:
         case tree.Qualified():
-            return qualified(context, node)
+            raise AssertionError  # handled as an operand
         case tree.Abbreviation():
             return _abbreviation(context, node)
         case tree.Relation():

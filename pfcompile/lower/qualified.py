@@ -15,6 +15,7 @@ from pfcompile.ir.arithmetic import WORD
 from pfcompile.lower import addresses, iso, transport
 from pfcompile.lower.formula import Formula, every, opposite, some
 from pfcompile.lower.link_protocol import link_protocol
+from pfcompile.lower.lists import AddressList, PortList, ValueList
 from pfcompile.names.answers import (
     MAX_ADDRESSES,
     Host,
@@ -49,8 +50,8 @@ _MAX_PORT: Final = 0xFFFF
 _ALL_128: Final = (1 << 128) - 1
 
 
-def qualified(context: Context, node: tree.Qualified) -> Formula:
-    """Return the test that an identifier under its qualifiers is."""
+def qualified(context: Context, node: tree.Qualified) -> Formula | ValueList:
+    """Return the test that an identifier under its qualifiers is, or the list that it begins."""
     if node.qualifiers is None:
         raise _nothing_to_inherit(context, node)
     match node.identifier:
@@ -132,7 +133,9 @@ def _no_wlan_direction(context: Context, qualifiers: Qualifiers, span: Span) -> 
 # Numbers and addresses
 
 
-def _number(context: Context, qualifiers: Qualifiers, number: tree.Number, span: Span) -> Formula:
+def _number(
+    context: Context, qualifiers: Qualifiers, number: tree.Number, span: Span
+) -> Formula | ValueList:
     proto, value = qualifiers.proto, number.value
     match _kind(qualifiers):
         case Kind.HOST:
@@ -173,12 +176,12 @@ def _ipv4_test(
     shown: str,
     span: Span,
     what: str = "IPv4 address",
-) -> Formula:
+) -> AddressList:
     """Return the test for IPv4 addresses or networks, after checking the protocol."""
     proto = qualifiers.proto
     if proto in _IPV4_PROTOS:
         _no_wlan_direction(context, qualifiers, span)
-        return addresses.ipv4(context, proto, qualifiers.direction, networks, span)
+        return AddressList(proto, qualifiers.direction, tuple(networks), span)
     if proto is Proto.LINK:
         raise context.error(
             f"illegal link-layer address '{shown}'",
@@ -216,7 +219,9 @@ def _prefix_mask(length: int) -> int:
     return WORD << 32 - length & WORD
 
 
-def _ipv4(context: Context, qualifiers: Qualifiers, address: tree.IPv4, span: Span) -> Formula:
+def _ipv4(
+    context: Context, qualifiers: Qualifiers, address: tree.IPv4, span: Span
+) -> Formula | ValueList:
     kind = _kind(qualifiers)
     if kind not in {Kind.HOST, Kind.NET}:
         raise _applied_to(context, kind, address, "IPv4 address")
@@ -249,7 +254,7 @@ def _decnet(context: Context, qualifiers: Qualifiers, address: tree.IPv4, span: 
 
 def _ipv4_network(
     context: Context, qualifiers: Qualifiers, address: tree.IPv4, span: Span
-) -> Formula:
+) -> AddressList:
     what = "prefix length" if address.netmask is None else "netmask"
     kind, shown = qualifiers.kind, _text(address)
     if kind is None or kind is Kind.HOST:
@@ -346,14 +351,14 @@ def _ports(
     high: int,
     named: str | None,
     span: Span,
-) -> Formula:
+) -> PortList:
     """Return the test for a range of ports; `named` is the protocol that a service's name says."""
     proto, direction = qualifiers.proto, qualifiers.direction
     if direction in addresses.WLAN_DIRECTIONS:
         assert direction is not None
         raise _invalid(context, direction.value, kind.value, span)
     protocols = _PORT_PROTOS[proto if named is None else Proto(named)]
-    return transport.ports(context, protocols, direction, min(low, high), max(low, high), span)
+    return PortList(protocols, direction, ((min(low, high), max(low, high)),), span)
 
 
 def _check_port_proto(context: Context, qualifiers: Qualifiers, kind: Kind, span: Span) -> None:
@@ -405,7 +410,7 @@ class _Named:
         self.place = name.span
         self.span = span
 
-    def lower(self) -> Formula:
+    def lower(self) -> Formula | ValueList:
         """Return the test, after looking the name up."""
         match _kind(self.qualifiers):
             case Kind.HOST:
@@ -481,7 +486,7 @@ class _Named:
             what="link host NAME",
         )
 
-    def _network(self) -> Formula:
+    def _network(self) -> AddressList:
         if self.proto is Proto.DECNET:
             raise _invalid(self.context, "decnet", "net", self.span)
         number = self._look_up(
@@ -497,7 +502,7 @@ class _Named:
             what="IPv4 network name",
         )
 
-    def _port(self) -> Formula:
+    def _port(self) -> PortList:
         _check_port_proto(self.context, self.qualifiers, Kind.PORT, self.span)
         service = self._look_up(
             self.context.options.resolver.service, f"unknown port '{self.name}'"
@@ -515,7 +520,7 @@ class _Named:
         if named is not None and self.proto is not None and self.proto.value != named:
             raise self._error(f"{words} '{self.name}' is {named}")
 
-    def _port_range(self) -> Formula:
+    def _port_range(self) -> PortList:
         _check_port_proto(self.context, self.qualifiers, Kind.PORTRANGE, self.span)
         count = self.name.count("-")
         if count == 0:

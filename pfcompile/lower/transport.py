@@ -14,14 +14,13 @@ from pfcompile.lower.addresses import by_direction
 from pfcompile.lower.formula import (
     Assign,
     Formula,
-    at_least,
-    at_most,
     byte,
     equal,
     every,
     half,
     has_bits,
     masked,
+    member,
     opposite,
     some,
 )
@@ -29,7 +28,7 @@ from pfcompile.lower.link_protocol import link_protocol
 from pfcompile.syntax.tree import Direction, Proto
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pfcompile.errors import Span
     from pfcompile.lower.context import Context
@@ -92,21 +91,17 @@ def ports(
     context: Context,
     protocols: tuple[int, ...],
     direction: Direction | None,
-    low: int,
-    high: int,
+    ranges: Sequence[tuple[int, int]],
     span: Span,
 ) -> Formula:
-    """Return the test for ports from `low` to `high` of any of `protocols`.
+    """Return the test for ports in any of `ranges` (first, last), of any of `protocols`.
 
     A later fragment of IPv4 has no ports; behind IPv6 only the next header itself counts.
     """
 
     def at(transport: Value) -> Formula:
         def test(is_source: bool) -> Formula:
-            port = half(transport, SOURCE_PORT if is_source else DESTINATION_PORT)
-            if low == high:
-                return equal(port, low)
-            return every(at_least(port, low), at_most(port, high))
+            return member(half(transport, SOURCE_PORT if is_source else DESTINATION_PORT), ranges)
 
         return by_direction(direction, test)
 
@@ -173,7 +168,7 @@ def protocol_chain(context: Context, proto: Proto | None, number: int, span: Spa
         family = is_ipv6(context, span)
         first, offset = byte(start, IPV6_NEXT_HEADER), transport_ipv6(context)
         extensions = _EXTENSION_HEADERS
-    header, place = context.new_variable(), context.new_variable()
+    header, place = context.chain_variables
     found = equal(header, number)
     chain = found
     for _ in range(context.options.protochain_headers):

@@ -9,9 +9,10 @@ After::
     b4:  br ldh[54] > 7999, b5, b10
     b5:  br ldh[54] > 8100, b10, b9
 
-Where all ranges begin and end at multiples of a power of two, as lists of networks do, the value is
-shifted first, so that each of the smallest is one number. More than a few are first cut in halves with `>`, again and again, so that a packet's cost grows with
-the logarithm of the list. Sound since only the way of asking changes.
+Where all ranges begin and end at multiples of a power of two, as lists of networks do, the value
+is shifted first, so that each of the smallest is one number. More than a few are first cut in
+halves with `>`, again and again, so that a packet's cost grows with the logarithm of the list.
+Sound since only the way of asking changes.
 """
 
 from __future__ import annotations
@@ -42,11 +43,27 @@ _LEAF: Final = 4
 
 def expand_sets(graph: Graph) -> Graph:
     """Return `graph` without IN tests."""
+    return _expanded(graph, None)
 
+
+def expand_beginnings(graph: Graph, most: int) -> tuple[Graph, int]:
+    """Return `graph` with long sets cut after `most` ranges, and about how many tests are gone.
+
+    Enough to compare the lengths of two programs, and quick whatever the lists.
+    """
+    left_out = 0
+    for block in graph.blocks:
+        if isinstance(block, Branch) and isinstance(block.test.right, Numbers):
+            rest = _comparisons(_shifted(block.test.left, block.test.right.ranges)[1][most:])
+            left_out += rest + rest // _LEAF
+    return _expanded(graph, most), left_out
+
+
+def _expanded(graph: Graph, most: int | None) -> Graph:
     def rewrite(builder: Builder, block: Block) -> Label:
         if isinstance(block, Branch) and isinstance(block.test.right, Numbers):
             left, ranges = _shifted(block.test.left, block.test.right.ranges)
-            return _Expansion(builder, block, left).expand(ranges)
+            return _Expansion(builder, block, left).expand(ranges[:most])
         return builder.add(block)
 
     return rebuild(graph, rewrite)

@@ -10,31 +10,26 @@ After::
 
 Sound because both tests must hold for the way on, and what they ask of the bytes is a mask and a
 value each. A wider load begins earlier, never ends later, so that it stays inside every packet that
-the two were inside. Each step is taken only where the program, written out, gets shorter: that
-number falls, so this ends.
+the two were inside. Whether it pays is counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Branch, Graph, Label, Test, rebuild_with, successors
 from pfcompile.ir.values import Arithmetic, Const, Load, Value, arithmetic, const, load
+from pfcompile.passes.search import improve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from pfcompile.ir.graph import Block, Builder
-
-_MOST_TRIALS = 8
-"""Steps that are written out before giving up."""
-
-_LARGEST_GRAPH = 600
-"""Blocks above which nothing is tried: each trial writes the whole program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +54,11 @@ class _Demand:
 
 def fuse_tests(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
     """Return `graph` with tests fused and loads narrowed where `cost`, in instructions, falls."""
-    if len(graph) > _LARGEST_GRAPH:
-        return graph
-    lowest = cost(graph)
-    refused: set[tuple[Test, Test | None]] = set()
-    while len(refused) < _MOST_TRIALS:
-        step = next((found for found in _steps(graph) if found.asked not in refused), None)
-        if step is None:
-            return graph
-        changed = _apply(graph, step)
-        found = cost(changed)
-        if found < lowest:
-            graph, lowest = changed, found
-        else:
-            refused.add(step.asked)
-    return graph
+    return improve(
+        graph,
+        cost,
+        lambda current: ((step.asked, partial(_apply, current, step)) for step in _steps(current)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,8 @@ def _leaving(block: Branch, leaves_on_yes: bool) -> tuple[Value, RangeList] | No
             prefix = prefix_range(k, mask)
             if prefix is None:
                 return None
-            left, inside = base, (prefix,)
+            left = base
+            inside: RangeList = (prefix,)
         case Comparison.EQ, _, Const(value=k):
             inside = ((k, k),)
         case Comparison.GT, _, Const(value=k):

@@ -12,15 +12,15 @@ After::
     b8b: br ldh[v0 + 16] == 443, b9, b10
 
 Where the first test alone looks elsewhere, its value becomes the variable, since that is loaded
-anyway. Sound because both copies are what substituting the variable's values gives. A pair is
-merged only where the program, written out, gets shorter: that number falls with every step, so
-this ends.
+anyway. Sound because both copies are what substituting the variable's values gives. Whether it pays
+is counted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.ir.graph import (
     Branch,
@@ -46,73 +46,65 @@ from pfcompile.ir.values import (
     variable,
     variables,
 )
+from pfcompile.passes.search import improve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from pfcompile.ir.graph import Block
 
-_MOST_TRIALS: Final = 6
-"""Pairs that are written out before giving up: the most promising ones come first."""
+_MOST_ALIKE: Final = 4
+"""IPv4 and IPv6, each with and without a VLAN tag, say."""
 
 _MOST_VARIABLES: Final = 2
 """One lives in X, one in A; a third would cost more than it saves."""
 
-_LARGEST_GRAPH: Final = 600
-"""Blocks above which pairs are not tried: each trial writes the whole program."""
-
 
 def merge_alike(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
     """Return `graph` with alike parts merged where `cost`, a number of instructions, falls."""
-    if len(graph) > _LARGEST_GRAPH:
-        return graph
-    lowest = cost(graph)
-    while True:
-        for pair in _pairs(graph)[:_MOST_TRIALS]:
-            merged = _apply(graph, pair)
-            found = cost(merged)
-            if found < lowest:
-                graph, lowest = merged, found
-                break
-        else:
-            return graph
+    return improve(graph, cost, _merges)
 
 
-@dataclass(frozen=True, slots=True)
-class _Difference:
-    """Where two loads differ: each reads at a base and an offset."""
+def _merges(graph: Graph) -> Iterator[tuple[Hashable, Callable[[], Graph]]]:
+    """Yield the merges that can be made, the largest saving first."""
+    for group in _groups(graph):
+        tests = []
+        for label in group.labels:
+            block = graph[label]
+            assert isinstance(block, Branch)
+            tests.append(block.test)
+        yield (*tests, group.saving), partial(_apply, graph, group)
 
-    first_base: Value | None
-    second_base: Value | None
-    distance: int
-    """The first one's offset less the second one's."""
+
+_Labels: TypeAlias = tuple[Label, ...]
+_Loads: TypeAlias = tuple[Load, ...]
+
+_Difference: TypeAlias = tuple[tuple[Value | None, int], ...]
+"""Where alike loads differ: each one's base, and how far its offset is from the first one's."""
 
 
 @dataclass(slots=True)
-class _Pair:
-    """Two labels whose blocks, and all below them, differ in the places of their loads only.
+class _Group:
+    """Labels whose blocks, and all below them, differ in the places of their loads only.
 
     Attributes:
-        first, second: The labels.
-        blocks: All pairs of differing blocks, this one first.
-        loads: For each kind of difference, the pairs of loads that differ so.
+        labels: The labels.
+        blocks: All groups of differing blocks, the labels first.
+        loads: For each kind of difference, the loads that differ so.
     """
 
-    first: Label
-    second: Label
-    blocks: dict[tuple[Label, Label], None] = field(default_factory=dict)
-    loads: dict[_Difference, dict[tuple[Load, Load], None]] = field(default_factory=dict)
+    labels: _Labels
+    blocks: dict[_Labels, None] = field(default_factory=dict)
+    loads: dict[_Difference, dict[_Loads, None]] = field(default_factory=dict)
 
     @property
     def saving(self) -> int:
         """How many blocks fall away, at most."""
-        first = {a for a, _ in self.blocks}
-        second = {b for _, b in self.blocks}
-        return len(first | second) - len(self.blocks)
+        return len({label for group in self.blocks for label in group}) - len(self.blocks)
 
 
-def _pairs(graph: Graph) -> list[_Pair]:
-    """Return the pairs that can be merged, the largest saving first."""
+def _groups(graph: Graph) -> list[_Group]:
+    """Return what can be merged, the largest saving first: all that are alike, and pairs."""
     shapes: dict[object, int] = {}
     shape_of: dict[Label, int] = {}
     alike: dict[int, list[Label]] = {}
@@ -122,12 +114,14 @@ def _pairs(graph: Graph) -> list[_Pair]:
         alike.setdefault(number, []).append(label)
     found = []
     for labels in alike.values():
-        first = labels[-1]
-        for other in reversed(labels[:-1]):
-            pair = _compared(graph, first, other)
-            if pair is not None and pair.saving > 0:
-                found.append(pair)
-    found.sort(key=lambda pair: -pair.saving)
+        members = tuple(reversed(labels))[:_MOST_ALIKE]
+        choices = [members] if len(members) > 2 else []
+        choices += [(members[0], other) for other in members[1:]]
+        for choice in choices:
+            group = _compared(graph, choice)
+            if group is not None and group.saving > 0:
+                found.append(group)
+    found.sort(key=lambda group: -group.saving)
     return found
 
 
@@ -152,42 +146,47 @@ def _value_shape(value: Value) -> object:
             return value
 
 
-def _compared(graph: Graph, first: Label, second: Label) -> _Pair | None:
-    """Return the pair with all its differences, None where it would take too many variables."""
-    pair = _Pair(first, second)
-    waiting = [(first, second)]
+def _compared(graph: Graph, labels: _Labels) -> _Group | None:
+    """Return the group with all its differences, None where it would take too many variables."""
+    group = _Group(labels)
+    waiting = [labels]
     while waiting:
-        a, b = waiting.pop()
-        if a == b or (a, b) in pair.blocks:
+        these = waiting.pop()
+        if len(set(these)) == 1 or these in group.blocks:
             continue
-        pair.blocks[a, b] = None
-        mine, other = graph[a], graph[b]
-        if not isinstance(mine, Branch) or not isinstance(other, Branch):
-            return None  # One of two equal assignments stands above different blocks.
-        _compare_values(mine.test.left, other.test.left, pair)
-        _compare_values(mine.test.right, other.test.right, pair)
-        waiting += [(mine.no, other.no), (mine.yes, other.yes)]
-        if len(pair.loads) > _MOST_VARIABLES:
+        group.blocks[these] = None
+        blocks = []
+        for label in these:
+            block = graph[label]
+            if not isinstance(block, Branch):
+                return None  # Equal assignments stand above different blocks.
+            blocks.append(block)
+        _compare_values([block.test.left for block in blocks], group)
+        _compare_values([block.test.right for block in blocks], group)
+        waiting.append(tuple(block.no for block in blocks))
+        waiting.append(tuple(block.yes for block in blocks))
+        if len(group.loads) > _MOST_VARIABLES:
             return None
-    return pair
+    return group
 
 
-def _compare_values(a: Value, b: Value, pair: _Pair) -> None:
-    if a is b:
+def _compare_values(values: Sequence[Value], group: _Group) -> None:
+    first = values[0]
+    if all(value is first for value in values):
         return
-    match a, b:
-        case Load(), Load():
-            difference = _Difference(a.base, b.base, a.offset - b.offset)
-            pair.loads.setdefault(difference, {})[a, b] = None
-        case Arithmetic(), Arithmetic():
-            _compare_values(a.left, b.left, pair)
-            _compare_values(a.right, b.right, pair)
-        case _:
-            assert a is b
+    loads = [value for value in values if isinstance(value, Load)]
+    if len(loads) == len(values):
+        difference = tuple((each.base, each.offset - loads[0].offset) for each in loads)
+        group.loads.setdefault(difference, {})[tuple(loads)] = None
+        return
+    sums = [value for value in values if isinstance(value, Arithmetic)]
+    assert len(sums) == len(values)
+    _compare_values([each.left for each in sums], group)
+    _compare_values([each.right for each in sums], group)
 
 
-def _apply(graph: Graph, pair: _Pair) -> Graph:
-    """Return `graph` with a pair merged."""
+def _apply(graph: Graph, group: _Group) -> Graph:
+    """Return `graph` with a group merged."""
     number = 1 + max(
         (
             found.number
@@ -197,13 +196,13 @@ def _apply(graph: Graph, pair: _Pair) -> Graph:
         ),
         default=-1,
     )
-    merge = _Merge(graph, pair, number)
+    merge = _Merge(graph, group, number)
 
     def rewrite(
         builder: Builder, label: Label, block: Block, names: Mapping[Label, Label]
     ) -> Label:
-        if label == max(pair.first, pair.second):
-            # All that the two have in common below them is built by now.
+        if label == max(group.labels):
+            # All that they have in common below them is built by now.
             merge.build(builder, names)
         if label in merge.entries:
             return merge.entries[label]
@@ -217,98 +216,100 @@ def _assigned(block: Block) -> tuple[Value, ...]:
 
 
 class _Merge:
-    """One merged copy of a pair.
+    """The one copy of a group.
 
     Attributes:
-        entries: For the two labels, where ways to them now lead.
+        entries: For each of its labels, where ways to it now lead.
     """
 
-    def __init__(self, graph: Graph, pair: _Pair, number: int) -> None:
+    def __init__(self, graph: Graph, group: _Group, number: int) -> None:
         self._graph = graph
-        self._pair = pair
-        self._replaced: dict[tuple[Load, Load], Value] = {}
-        # Values of the new variables on the first and on the second way.
-        self._values: list[tuple[Variable, Value, Value]] = []
+        self._group = group
+        self._replaced: dict[_Loads, Value] = {}
+        # Each new variable and its values, one for each label.
+        self._values: list[tuple[Variable, Sequence[Value]]] = []
         self.entries: dict[Label, Label] = {}
-        by_value = self._first_load()
-        for difference, loads in pair.loads.items():
+        tested_first = self._first_loads()
+        for difference, alike in group.loads.items():
             made = variable(number + len(self._values))
-            if by_value is not None and by_value in loads:
-                self._replaced[by_value] = made
-                self._values.append((made, *by_value))
+            if tested_first is not None and tested_first in alike:
+                self._replaced[tested_first] = made
+                self._values.append((made, tested_first))
                 continue
-            origin = _origin(difference, loads)
-            for a, b in loads:
-                self._replaced[a, b] = load(a.size, made, a.offset - origin)
-            first = _place(difference.first_base, origin)
-            second = _place(difference.second_base, origin - difference.distance)
-            self._values.append((made, first, second))
+            origin = _origin(difference, alike)
+            for loads in alike:
+                self._replaced[loads] = load(loads[0].size, made, loads[0].offset - origin)
+            places = [_place(base, origin + distance) for base, distance in difference]
+            self._values.append((made, places))
         # The one that A holds is set last, so that it is still there for the first test.
-        self._values.sort(key=lambda row: isinstance(row[1], Load))
+        self._values.sort(key=lambda row: isinstance(row[1][0], Load))
 
-    def _first_load(self) -> tuple[Load, Load] | None:
+    def _first_loads(self) -> _Loads | None:
         """Return the first test's loads where nothing else differs in the same way.
 
-        Its value is then the variable: it is tested before anything else is loaded.
+        Their value is then the variable: it is tested before anything else is loaded.
         """
-        first, second = self._graph[self._pair.first], self._graph[self._pair.second]
-        assert isinstance(first, Branch)
-        assert isinstance(second, Branch)
-        of_first_test = _Pair(self._pair.first, self._pair.second)
-        _compare_values(first.test.left, second.test.left, of_first_test)
+        lefts = []
+        for label in self._group.labels:
+            block = self._graph[label]
+            assert isinstance(block, Branch)
+            lefts.append(block.test.left)
+        of_first_test = _Group(self._group.labels)
+        _compare_values(lefts, of_first_test)
         for difference, loads in of_first_test.loads.items():
-            if len(loads) == 1 and len(self._pair.loads[difference]) == 1:
+            if len(loads) == 1 and len(self._group.loads[difference]) == 1:
                 return next(iter(loads))
         return None
 
     def build(self, builder: Builder, names: Mapping[Label, Label]) -> None:
-        """Write the merged copy, and an entry to it for each of the two."""
-        made: dict[tuple[Label, Label], Label] = {}
+        """Write the merged copy, and an entry to it for each of the labels."""
+        made: dict[_Labels, Label] = {}
 
-        def target(a: Label, b: Label) -> Label:
-            return names[a] if a == b else made[a, b]
+        def target(labels: _Labels) -> Label:
+            return names[labels[0]] if len(set(labels)) == 1 else made[labels]
 
-        for a, b in sorted(self._pair.blocks, reverse=True):
-            mine, other = self._graph[a], self._graph[b]
-            assert isinstance(mine, Branch)
-            assert isinstance(other, Branch)
+        for labels in sorted(self._group.blocks, key=max, reverse=True):
+            blocks = []
+            for label in labels:
+                block = self._graph[label]
+                assert isinstance(block, Branch)
+                blocks.append(block)
             test = Test(
-                mine.test.op,
-                self._merged(mine.test.left, other.test.left),
-                self._merged(mine.test.right, other.test.right),
+                blocks[0].test.op,
+                self._merged([block.test.left for block in blocks]),
+                self._merged([block.test.right for block in blocks]),
             )
-            yes, no = target(mine.yes, other.yes), target(mine.no, other.no)
-            made[a, b] = builder.add(Branch(test, yes, no, mine.origin))
-        root = made[self._pair.first, self._pair.second]
-        for side, label in enumerate((self._pair.first, self._pair.second)):
+            yes = target(tuple(block.yes for block in blocks))
+            no = target(tuple(block.no for block in blocks))
+            made[labels] = builder.add(Branch(test, yes, no, blocks[0].origin))
+        root = made[self._group.labels]
+        for side, label in enumerate(self._group.labels):
             entry = root
-            for made_variable, *values in reversed(self._values):
+            for made_variable, values in reversed(self._values):
                 entry = builder.add(Let(made_variable, values[side], entry))
             self.entries[label] = entry
 
-    def _merged(self, a: Value, b: Value) -> Value:
-        if a is b:
-            return a
-        match a, b:
-            case Load(), Load():
-                return self._replaced[a, b]
-            case Arithmetic(op=op), Arithmetic():
-                left, right = self._merged(a.left, b.left), self._merged(a.right, b.right)
-                return arithmetic(op, left, right)
-            case _:
-                raise AssertionError
+    def _merged(self, values: Sequence[Value]) -> Value:
+        first = values[0]
+        if all(value is first for value in values):
+            return first
+        loads = [value for value in values if isinstance(value, Load)]
+        if len(loads) == len(values):
+            return self._replaced[tuple(loads)]
+        sums = [value for value in values if isinstance(value, Arithmetic)]
+        left = self._merged([each.left for each in sums])
+        return arithmetic(sums[0].op, left, self._merged([each.right for each in sums]))
 
 
-def _origin(difference: _Difference, loads: Mapping[tuple[Load, Load], None]) -> int:
-    """Return the first side's offset that the variable stands for.
+def _origin(difference: _Difference, alike: Mapping[_Loads, None]) -> int:
+    """Return the first one's offset that the variable stands for.
 
-    Chosen so that a side with a computed base needs no addition, and the other a constant.
+    Chosen so that one with a computed base needs no addition, and the others a constant.
     """
-    if difference.first_base is not None:
-        return 0
-    if difference.second_base is not None:
-        return difference.distance
-    return min(a.offset for a, _ in loads)
+    for base, distance in difference:
+        if base is not None:
+            return -distance
+    return min(loads[0].offset for loads in alike)
 
 
 def _place(base: Value | None, offset: int) -> Value:

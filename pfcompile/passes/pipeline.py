@@ -9,6 +9,7 @@ from pfcompile.passes.fold import fold
 from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.merge_alike import merge_alike
+from pfcompile.passes.swap_tests import swap_tests
 from pfcompile.passes.thread_jumps import thread_all_jumps
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     group_tests,
     thread_all_jumps,
 )
+
+
+SEARCHES: Final[tuple[Callable[[Graph, Callable[[Graph], int]], Graph], ...]] = (
+    fuse_tests,
+    merge_alike,
+    swap_tests,
+)
+"""Passes whose rewrites are kept where the program gets shorter."""
 
 
 def simplify(graph: Graph) -> Graph:
@@ -46,4 +55,7 @@ def optimise(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
     Raises:
         FilterError: A constant division by zero or too long a shift came to light.
     """
-    return merge_alike(fuse_tests(simplify(graph), cost), cost)
+    graph = simplify(graph)
+    for search in SEARCHES:
+        graph = search(graph, cost)
+    return graph

@@ -25,7 +25,7 @@ class Field:
     flag: bool = False
 
 
-_FIELDS: Final = {
+FIELDS: Final = {
     field.name: field
     for field in (
         Field("ip.addr", "ip host"),
@@ -108,7 +108,7 @@ def capture_filter(text: str, start: int, end: int) -> str | None:
     None if the word is no field known here. Where nothing is compared, the word VALUE stands for
     what is missing.
     """
-    field = _FIELDS.get(text[start:end].lower())
+    field = FIELDS.get(text[start:end].lower())
     if field is None:
         return None
     comparison = _COMPARISON.match(text, end)

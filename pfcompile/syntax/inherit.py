@@ -210,10 +210,12 @@ def _finish_negation(
         operand, negated = operand.operand, not negated
     node, qualifiers = _finish(operand, inherited, depth - 1)
     if not negated:
-        return node, qualifiers
-    if isinstance(node, tree.Not):
-        return node.operand, qualifiers
-    return tree.Not(node, negation.span), qualifiers
+        positive = node
+    elif isinstance(node, tree.Not):
+        positive = node.operand
+    else:
+        return tree.Not(node, negation.span), qualifiers
+    return replace(positive, span=negation.span), qualifiers
 
 
 def _finish_sequence(

@@ -42,7 +42,7 @@ class Way:
     def true_test(self):
         """Return a random test; most compare with what the packet has or nearly has."""
         test = self.maker.test()
-        if self.maker.rng.random() < 0.6:
+        if test.op is not Comparison.IN and self.maker.rng.random() < 0.6:
             near = self.value(test.left) + self.maker.rng.choice((0, 0, 0, 1, -1))
             test = GraphTest(test.op, test.left, const(near))
         return test

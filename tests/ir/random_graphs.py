@@ -18,6 +18,7 @@ from pfcompile.ir.values import (
     Arithmetic,
     Const,
     Load,
+    Numbers,
     PacketLength,
     Value,
     Variable,
@@ -25,6 +26,7 @@ from pfcompile.ir.values import (
     arithmetic,
     const,
     load,
+    numbers,
     packet_length,
     variable,
 )
@@ -90,11 +92,22 @@ class RandomGraphs:
 
     def test(self) -> Test:
         op = self.rng.choice((Comparison.EQ, Comparison.EQ, *Comparison))
+        if op is Comparison.IN:
+            return Test(op, self.value(), self.set_of_numbers())
         if op is Comparison.SET and self.rng.random() < 0.8:
             return Test(op, self.value(), const(self.rng.choice(_MASKS)))
         right = const(self.number()) if self.rng.random() < 0.85 else self.value(1)
         left = self.value()
         return Test(op, right, left) if self.rng.random() < 0.05 else Test(op, left, right)
+
+    def set_of_numbers(self) -> Numbers:
+        """Return one to a dozen numbers and ranges, some of them side by side."""
+        ranges = []
+        for _ in range(self.rng.choice((1, 2, 3, 12))):
+            low = self.number()
+            length = self.rng.choice((0, 0, 1, 3, 100))
+            ranges.append((low, min(low + length, WORD)))
+        return numbers(ranges)
 
     def offset(self) -> Value:
         """Return something to put into a variable, always small enough for a load's base."""
@@ -117,6 +130,8 @@ class RandomGraphs:
                 labels += self._copies(builder, yes, no)
             elif shape < 0.3:
                 labels += self._neighbours(builder, yes, no)
+            elif shape < 0.4:
+                labels += self._endings(builder, yes, no, self._target(labels))
             elif self.rng.random() < 0.12:
                 chosen = variable(self.rng.randrange(VARIABLES))
                 labels.append(builder.add(Let(chosen, self.offset(), yes, self._origin())))
@@ -130,13 +145,21 @@ class RandomGraphs:
         return builder.finish(entry)
 
     def _row(self, builder: Builder, way_out: Label, label: Label) -> list[Label]:
-        """Add tests of two values in turn, each of which leaves to `way_out` on one side."""
-        values = self.value(1), self.value(1)
+        """Add tests of few values in turn, each of which leaves to `way_out` on one side.
+
+        Some look at a part of the other's bits, and ask for what is nearly the same number.
+        """
+        values = [self.value(1), self.value(1)]
+        usual = self.number()
         row = []
         for index in range(self.rng.randrange(3, 7)):
+            value, number = values[index % 2], self.rng.choice((usual, usual, self.number()))
+            if self.rng.random() < 0.4:
+                mask = self.rng.choice(_MASKS)
+                value, number = arithmetic(ArithmeticOp.AND, value, const(mask)), number & mask
             op = self.rng.choice((Comparison.EQ, Comparison.EQ, Comparison.GT))
-            test = Test(op, values[index % 2], const(self.number()))
-            sides = (way_out, label) if self.rng.random() < 0.8 else (label, way_out)
+            sides = (way_out, label) if self.rng.random() < 0.6 else (label, way_out)
+            test = Test(op, value, const(number))
             label = builder.add(Branch(test, *sides, self._origin()))
             row.append(label)
         return row
@@ -175,6 +198,17 @@ class RandomGraphs:
             )
             row.append(label)
         return row
+
+    def _endings(self, builder: Builder, yes: Label, no: Label, other: Label) -> list[Label]:
+        """Add two parts, of which one has a test in the middle that the other one ends in."""
+        value = load(self.rng.choice((1, 2)), None, self.rng.choice(_OFFSETS))
+        first, second, third = self.rng.sample(range(200), 3)
+        shared = Test(Comparison.IN, value, numbers([(first, first), (second, second)]))
+        between = Test(Comparison.EQ, value, const(third))
+        ending = builder.add(Branch(shared, yes, no, self._origin()))
+        after = builder.add(Branch(between, other, no, self._origin()))
+        middle = builder.add(Branch(shared, yes, after, self._origin()))
+        return [ending, builder.add(Branch(self.test(), middle, ending, self._origin()))]
 
     def _target(self, labels: list[Label]) -> Label:
         return labels[-1] if self.rng.random() < 0.45 else self.rng.choice(labels)
@@ -234,11 +268,15 @@ def evaluate(
             return result
         case Ancillary():
             raise AssertionError("random graphs read no metadata")
+        case Numbers():
+            raise AssertionError("a set is not a number")
 
 
 def outcome(test: Test, packet: bytes, wire_length: int, variables: Mapping[Variable, int]) -> bool:
     """Return what `test` gives for a packet; raises PastTheEnd."""
     a = evaluate(test.left, packet, wire_length, variables)
+    if isinstance(test.right, Numbers):
+        return any(low <= a <= high for low, high in test.right.ranges)
     b = evaluate(test.right, packet, wire_length, variables)
     match test.op:
         case Comparison.EQ:
@@ -249,6 +287,8 @@ def outcome(test: Test, packet: bytes, wire_length: int, variables: Mapping[Vari
             return a >= b
         case Comparison.SET:
             return a & b != 0
+        case Comparison.IN:
+            raise AssertionError("IN goes with a set")
 
 
 def accepts(graph: Graph, packet: bytes, wire_length: int) -> bool:

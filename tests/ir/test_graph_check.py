@@ -12,7 +12,7 @@ from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Accept, Branch, Graph, Label, Let, Reject
 from pfcompile.ir.graph import Test as IrTest
 from pfcompile.ir.text import parse_graph, print_graph
-from pfcompile.ir.values import const, load, variable
+from pfcompile.ir.values import const, load, numbers, variable
 from tests.generator.seed import SEED, rerun
 from tests.ir.random_graphs import RandomGraphs
 
@@ -79,6 +79,19 @@ def test_a_wrong_size():
     odd = IrTest(Comparison.EQ, load(2, load(3, None, 0), 12), const(1))
     with pytest.raises(InternalError, match="b0 loads 3 bytes"):
         check(Graph([Branch(odd, Label(1), Label(2)), Accept(), Reject()]))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        IrTest(Comparison.EQ, load(2, None, 12), numbers([(1, 2)])),
+        IrTest(Comparison.IN, load(2, None, 12), const(1)),
+        IrTest(Comparison.IN, numbers([(1, 2)]), numbers([(1, 2)])),
+    ],
+)
+def test_a_set_in_the_wrong_place(wrong):
+    with pytest.raises(InternalError, match="b0 compares with a set"):
+        check(Graph([Branch(wrong, Label(1), Label(2)), Accept(), Reject()]))
 
 
 def test_no_blocks():

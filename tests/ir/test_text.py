@@ -8,12 +8,12 @@ import pytest
 
 from pfcompile.cbpf.isa import ANCILLARY_WORDS
 from pfcompile.errors import ProgramError, Span
-from pfcompile.ir.arithmetic import ArithmeticOp
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Accept, Branch, Graph, Label, Let, Reject
 from pfcompile.ir.graph import Test as IrTest
 from pfcompile.ir.text import ANCILLARY_NAMES, parse_graph, print_graph, print_value
-from pfcompile.ir.values import arithmetic, const, load, packet_length, variable
+from pfcompile.ir.values import arithmetic, const, load, numbers, packet_length, variable
 from tests.generator.seed import SEED, rerun
 from tests.ir.random_graphs import RandomGraphs
 
@@ -85,6 +85,16 @@ def test_any_bit_in_common_is_not_the_operator():
     assert block.test.left is arithmetic(ArithmeticOp.AND, load(1, None, 1), const(3))
 
 
+def test_sets_of_numbers():
+    line = "b0:  br ldh[36] in {53, 80-0x1f90, 0xffffffff}, b1, b2"
+    graph = parse_graph(f"{line}\nb1: accept\nb2: reject")
+    block = graph[graph.entry]
+    assert isinstance(block, Branch)
+    assert block.test.right is numbers([(53, 53), (80, 8080), (WORD, WORD)])
+    assert print_graph(graph).startswith(f"{line}\n")
+    assert print_value(numbers([])) == "{}"
+
+
 def test_labels_may_be_any_words_in_any_order():
     graph = parse_graph("\n  baa: br len == 1, byes, bno\nbno: reject\n\nbyes:accept")
     length = IrTest(Comparison.EQ, packet_length(), const(1))
@@ -104,7 +114,9 @@ def test_random_graphs_come_back():
 def test_any_value_comes_back():
     maker = RandomGraphs(random.Random(f"{SEED} values"))
     for _ in range(2000):
-        test = IrTest(maker.rng.choice(list(Comparison)), maker.any_value(), maker.any_value())
+        op = maker.rng.choice(list(Comparison))
+        right = maker.set_of_numbers() if op is Comparison.IN else maker.any_value()
+        test = IrTest(op, maker.any_value(), right)
         branch = Branch(test, Label(2), Label(3))
         graph = Graph([Let(variable(1), maker.any_value(), Label(1)), branch, Accept(), Reject()])
         told = f"{print_graph(graph)}\n{rerun('tests/ir/test_text.py')}"
@@ -137,6 +149,10 @@ def test_metadata_has_the_names_of_listings():
         ("b0: let v0 = $, b1", "1:14", "'$' has no place in a graph"),
         ("b0: let v0 = ldw[ancillary + x], b1", "1:30", "a number is missing"),
         ("b0: let v0 = " + "(" * 5000 + "1", "1:115", "nested too deeply"),
+        ("b0: br len in 5, b1, b2", "1:15", "'{' is missing"),
+        ("b0: br len in {5 6}, b1, b2", "1:18", "',' is missing"),
+        ("b0: br len in {5, b1, b2", "1:19", "a number is missing"),
+        ("b0: br len in {5", "1:17", "',' is missing: the line ends"),
         ("b0: br len == 1, b1, b1 ; 4", "1:28", "'-' is missing"),
     ],
 )

@@ -48,7 +48,7 @@ def test_random_graphs_stay_the_same(name):
     seconds = time.process_time() - start
     print(f"{name}: {GRAPHS} graphs, {changed} changed, {undecided} undecided, {seconds:.1f} s")
     assert undecided <= GRAPHS // 20
-    assert changed >= GRAPHS // 20, "the pass has hardly anything to do: the test shows nothing"
+    assert changed >= GRAPHS // 50, "the pass has hardly anything to do: the test shows nothing"
 
 
 def _same_on_packets(rng, before, after, told):
