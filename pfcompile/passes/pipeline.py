@@ -9,6 +9,7 @@ from pfcompile.passes.fold import fold
 from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.merge_alike import merge_alike
+from pfcompile.passes.order_switches import order_switches
 from pfcompile.passes.swap_tests import swap_tests
 from pfcompile.passes.thread_jumps import thread_all_jumps
 
@@ -21,6 +22,7 @@ PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     fold,
     thread_all_jumps,
     drop_dead_lets,
+    order_switches,
     group_tests,
     thread_all_jumps,
 )

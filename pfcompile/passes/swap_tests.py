@@ -44,7 +44,7 @@ def _swaps(graph: Graph) -> Iterator[tuple[Hashable, Callable[[], Graph]]]:
         if not isinstance(first, Branch) or ways_to[first.no] != 1:
             continue
         second = graph[first.no]
-        if isinstance(second, Branch) and _exclude_each_other(first.test, second.test):
+        if isinstance(second, Branch) and exclude_each_other(first.test, second.test):
             yield (first.test, second.test), partial(_swapped, graph, label)
 
 
@@ -59,7 +59,7 @@ def _members(test: Test) -> RangeList | None:
             return None
 
 
-def _exclude_each_other(a: Test, b: Test) -> bool:
+def exclude_each_other(a: Test, b: Test) -> bool:
     """Return whether two tests of one value never both hold."""
     if a.left is not b.left or a.may_end or b.may_end:
         return False

@@ -1,0 +1,84 @@
+"""Of tests of one value that exclude each other, make those last that decide the filter.
+
+Before::
+    b1:  br ldb[20] == 47, accept, b2
+    b2:  br ldb[20] == 44, b4, b3
+    b3:  br ldb[20] == 4, accept, reject
+After::
+    b1:  br ldb[20] == 44, b4, b2
+    b2:  br ldb[20] == 47, accept, b3
+    b3:  br ldb[20] == 4, accept, reject
+
+What decides is then together, where it becomes one set, and at the end, where other parts of the
+graph often end alike. Sound because at most one of the tests holds, so that each is asked with the
+same outcome in any order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pfcompile.ir.graph import Accept, Branch, Graph, Label, Reject, rebuild_with, successors
+from pfcompile.passes.swap_tests import exclude_each_other
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pfcompile.ir.graph import Block, Builder
+
+
+def order_switches(graph: Graph) -> Graph:
+    """Return `graph` with the tests of every switch that lead on before those that end it."""
+    ways_to = Counter(after for block in graph.blocks for after in dict.fromkeys(successors(block)))
+    rows: dict[Label, list[Branch]] = {}
+    inside: set[Label] = set()
+    for label in graph.labels:
+        if label in inside:
+            continue
+        row, members = _switch(graph, label, ways_to)
+        if len(row) > 1:
+            rows[label] = row
+            inside.update(members)
+
+    def rewrite(
+        builder: Builder, label: Label, block: Block, names: Mapping[Label, Label]
+    ) -> Label:
+        row = rows.get(label)
+        if row is None:
+            return builder.add(block)
+        after = names[row[-1].no]
+        ordered = sorted(row, key=lambda member: _decides(graph, member))
+        for member in reversed(ordered):
+            after = builder.add(Branch(member.test, names[member.yes], after, member.origin))
+        return after
+
+    return rebuild_with(graph, rewrite)
+
+
+def _switch(
+    graph: Graph, label: Label, ways_to: Counter[Label]
+) -> tuple[list[Branch], list[Label]]:
+    """Return the tests from `label` on that exclude each other, and the labels of all but it."""
+    row: list[Branch] = []
+    members: list[Label] = []
+    while isinstance(block := graph[label], Branch):
+        if not all(exclude_each_other(earlier.test, block.test) for earlier in row):
+            break
+        if len(row) == _LONGEST:
+            break
+        if row:
+            members.append(label)
+        row.append(block)
+        label = block.no
+        if ways_to[label] != 1:
+            break
+    return row, members
+
+
+_LONGEST = 64
+"""Tests of one switch that are looked at together."""
+
+
+def _decides(graph: Graph, block: Branch) -> bool:
+    return isinstance(graph[block.yes], Accept | Reject)
