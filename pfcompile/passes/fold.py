@@ -31,6 +31,7 @@ from pfcompile.ir.graph import (
     Reject,
     Test,
     rebuild,
+    used_values,
 )
 from pfcompile.ir.ranges import complement, contains, within
 from pfcompile.ir.values import (
@@ -47,6 +48,7 @@ from pfcompile.ir.values import (
     load_at,
     may_end,
     numbers,
+    parts,
     split_offset,
 )
 from pfcompile.ir.values import add as add_offsets
@@ -55,19 +57,38 @@ from pfcompile.ir.values import add as add_offsets
 def fold(graph: Graph) -> Graph:
     """Return `graph` with values and tests simplified.
 
-    Raises:
-        FilterError: A constant division by zero or too long a shift, found only now.
+    What has no value for any packet, such as a division by the constant 0, is left as it is: see
+    `check_arithmetic`.
     """
     simplify = Simplifier()
+    return rebuild(graph, lambda builder, block: _rewrite(builder, block, simplify))
 
-    def rewrite(builder: Builder, block: Block) -> Label:
-        try:
-            return _rewrite(builder, block, simplify)
-        except _MeaninglessError as error:
-            origin = block.origin if isinstance(block, Branch | Let) else None
-            raise FilterError(str(error), span=origin) from None
 
-    return rebuild(graph, rewrite)
+def check_arithmetic(graph: Graph) -> None:
+    """Raise FilterError for a division by 0, or a shift by more than 31 bits, by a constant.
+
+    Asked of a graph without dead blocks, since what is never computed does no harm.
+    """
+    for block in graph.blocks:
+        if isinstance(block, Branch | Let):
+            for value in used_values(block):
+                message = _meaningless(value)
+                if message is not None:
+                    raise FilterError(message, span=block.origin)
+
+
+def _meaningless(value: Value) -> str | None:
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case Arithmetic(op=op, right=Const(value=0)) if op in _DIVISIONS:
+                return _DIVISIONS[op]
+            case Arithmetic(op=op, right=Const(value=k)) if op in _SHIFTS and k > _LARGEST_SHIFT:
+                return "shift by more than 31 bits"
+            case _:
+                waiting += parts(node)
+    return None
 
 
 def _rewrite(builder: Builder, block: Block, simplify: Simplifier) -> Label:
@@ -87,10 +108,6 @@ def _rewrite(builder: Builder, block: Block, simplify: Simplifier) -> Label:
             return builder.add(Let(variable, simplify(value), after, origin))
         case Accept() | Reject():
             return builder.add(block)
-
-
-class _MeaninglessError(Exception):
-    """Arithmetic that has no value for any packet."""
 
 
 _IDENTITY: Final = {
@@ -124,6 +141,7 @@ _COMMUTATIVE: Final = frozenset(
     }
 )
 _SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
+_LARGEST_SHIFT: Final = 31
 _DIVISIONS: Final = {
     ArithmeticOp.DIV: "division by zero",
     ArithmeticOp.MOD: "modulus by zero",
@@ -208,14 +226,13 @@ def binary(op: ArithmeticOp, left: Value, right: Value) -> Value:
 
 def _with_constant(op: ArithmeticOp, left: Value, k: int) -> Value:
     if op in _DIVISIONS and k == 0:
-        raise _MeaninglessError(_DIVISIONS[op])
+        return arithmetic(op, left, const(k))
     if isinstance(left, Const):
         result = alu(op, left.value, k)
         assert result is not None
         return const(result)
-    if op in _SHIFTS and k > 31:
-        message = "shift by more than 31 bits"
-        raise _MeaninglessError(message)
+    if op in _SHIFTS and k > _LARGEST_SHIFT:
+        return arithmetic(op, left, const(k))
     if _IDENTITY.get(op) == k:
         return left
     decisive = _ANNIHILATOR.get(op)
@@ -294,7 +311,9 @@ def decide(test: Test) -> bool | None:
     if isinstance(left, Const):
         if op is Comparison.EQ or op is Comparison.SET:
             return decide(Test(op, right, left))
-        return None
+        # k > x is not (x >= k); k >= x is not (x > k).
+        mirrored = decide(Test(_MIRRORED[op], right, left))
+        return None if mirrored is None else not mirrored
     if not isinstance(right, Const):
         return None
     k, bound = right.value, upper_bound(left)
@@ -311,6 +330,9 @@ def decide(test: Test) -> bool | None:
             return False
         case _:
             return None
+
+
+_MIRRORED: Final = {Comparison.GT: Comparison.GE, Comparison.GE: Comparison.GT}
 
 
 def holds(op: Comparison, a: int, b: int) -> bool:
@@ -349,7 +371,9 @@ def _canonical_membership(left: Value, right: Numbers) -> tuple[Test, bool]:
 
 
 def canonical(test: Test) -> tuple[Test, bool]:
-    """Return the one way to write an undecided test, and whether its outcome is turned round.
+    """Return the one way to write a test, and whether its outcome is turned round.
+
+    Only for one that `decide` leaves open.
 
     The constant stands at the right; `>=` a constant is `>` the one below; a test of one bit or of
     "any bits" is `&`; what equality with a constant says of `x + 1` it says of `x`.
@@ -360,9 +384,7 @@ def canonical(test: Test) -> tuple[Test, bool]:
     if isinstance(left, Const) and not isinstance(right, Const):
         if op in {Comparison.EQ, Comparison.SET}:
             return canonical(Test(op, right, left))
-        # k > x is not (x >= k); k >= x is not (x > k).
-        other = Comparison.GE if op is Comparison.GT else Comparison.GT
-        mirrored, swapped = canonical(Test(other, right, left))
+        mirrored, swapped = canonical(Test(_MIRRORED[op], right, left))
         return mirrored, not swapped
     if not isinstance(right, Const):
         return test, False

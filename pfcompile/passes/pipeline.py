@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.passes.drop_dead_lets import drop_dead_lets
-from pfcompile.passes.fold import fold
+from pfcompile.passes.fold import check_arithmetic, fold
 from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.merge_alike import merge_alike
@@ -44,6 +44,7 @@ def simplify(graph: Graph) -> Graph:
     """
     for rewrite in PIPELINE:
         graph = rewrite(graph)
+    check_arithmetic(graph)
     return graph
 
 

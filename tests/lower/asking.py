@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pfcompile.cbpf.check import check
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 REJECTS_ALL = "expression rejects all packets"
 
 
-def programs(text: str, link: str = "EN10MB", **options) -> list[tuple[Instruction, ...]]:
+@cache
+def programs(text: str, link: str = "EN10MB", **options) -> tuple[tuple[Instruction, ...], ...]:
     """Return the program without the optimiser and the one with it, if that accepts anything."""
     plain = compile_text(text, link, optimize=False, **options).instructions
     check(plain)
@@ -31,9 +33,9 @@ def programs(text: str, link: str = "EN10MB", **options) -> list[tuple[Instructi
         if not error.message.startswith(REJECTS_ALL):
             raise
         assert satisfiable(plain) is None, f"{text!r} does not reject all packets"
-        return [plain]
+        return (plain,)
     check(optimised)
-    return [plain, optimised]
+    return plain, optimised
 
 
 def matches(

@@ -39,7 +39,9 @@ def ipv4(
 
 
 def ipv6(next_header: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">IH2B", 6 << 28, len(payload), next_header, 64) + FROM_IP6 + TO_IP6 + payload
+    return (
+        struct.pack(">IH2B", 6 << 28, len(payload), next_header, 64) + FROM_IP6 + TO_IP6 + payload
+    )
 
 
 def extension(next_header: int, units: int = 0) -> bytes:

@@ -23,6 +23,7 @@ def _is_a_pass(found: object, module: str) -> bool:
         and found.__module__ == module
         and not found.__name__.startswith("_")
         and found.__annotations__.get("return") == "Graph"
+        and set(inspect.signature(found).parameters) <= {"graph", "cost"}
     )
 
 

@@ -44,7 +44,21 @@ OPEN_ABBREVIATION = re.compile(r"\(\s*(radio|link|ether|ppp|slip|fddi|tr|wlan)\s
 WORDS = (
     *KEYWORDS,
     *OPERATORS,
-    *("0", "1", "4", "08", "010", "0x", "0xff", "255", "65535", "4294967296", "1-1", "80-90", "80-"),
+    *(
+        "0",
+        "1",
+        "4",
+        "08",
+        "010",
+        "0x",
+        "0xff",
+        "255",
+        "65535",
+        "4294967296",
+        "1-1",
+        "80-90",
+        "80-",
+    ),
     *("1.2", "1.2.3.4", "1.2.3.256", "1.2.3.4.5", "10/8", "::", "::1", "1:2", "1:2:3", "1::2::3"),
     *("2001:db8::/32", "fe80::1%0", "0:1:2:3:4:5", "0-1-2-3-4-5", "deadbeefcafe", "$1f", "$1ff"),
     *("tcp-syn", "icmptype", "\\tcp", "\\ip", "_", ".", "~", ",", "\x0b", "\u00e9", "\\", "$"),
@@ -96,9 +110,7 @@ def agree(libpcap, texts, rng):
         )
         if resolver.asked or RANGES.search(message) or "nested too deeply" in message:
             continue
-        expected, said = verdict(
-            libpcap.compile, text, DLTS[link], netmask=NETMASK, optimize=False
-        )
+        expected, said = verdict(libpcap.compile, text, DLTS[link], netmask=NETMASK, optimize=False)
         seen[expected, got] += 1
         assert (expected == "syntax") == (got == "syntax"), (
             f"{text!r} on {link}\nlibpcap: {expected}, {said}\nhere: {got}, {message}\n{RERUN}"

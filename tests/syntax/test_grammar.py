@@ -19,7 +19,9 @@ SYNTAX_ERROR = "can't parse filter expression: syntax error"
 
 def chain(first, *rest):
     """Return a chain of operands and the junctions between them."""
-    return tree.Chain(first, tuple(tree.Link(*pair) for pair in zip(*[iter(rest)] * 2, strict=True)))
+    return tree.Chain(
+        first, tuple(tree.Link(*pair) for pair in zip(*[iter(rest)] * 2, strict=True))
+    )
 
 
 def number(words, value):
@@ -141,9 +143,7 @@ def test_identifiers(text, identifier):
         ("port ((80) or 443)", chain(number("port", 80), OR, number("port", 443))),
         (
             "port (80 or (443 or 22))",
-            chain(
-                number("port", 80), OR, chain(number("port", 443), OR, number("port", 22))
-            ),
+            chain(number("port", 80), OR, chain(number("port", 443), OR, number("port", 22))),
         ),
         ("host (a)", name("host", "a")),
         ("host not a", tree.Not(name("host", "a"))),
@@ -229,9 +229,7 @@ def test_lists_of_identifiers(text, expected):
         ("vlan 1 or 2", chain(tree.Encapsulation("vlan", 1), OR, number("", 2))),
         (
             "len > 5 or 6",
-            chain(
-                tree.Relation(RelationOp.GT, tree.Length(), tree.Literal(5)), OR, number("", 6)
-            ),
+            chain(tree.Relation(RelationOp.GT, tree.Length(), tree.Literal(5)), OR, number("", 6)),
         ),
         (
             "host a or (tcp or b)",
@@ -244,9 +242,7 @@ def test_lists_of_identifiers(text, expected):
         ),
         (
             "host a or not (tcp and udp) or b",
-            chain(
-                name("host", "a"), OR, tree.Not(chain(TCP, AND, UDP)), OR, name("host", "b")
-            ),
+            chain(name("host", "a"), OR, tree.Not(chain(TCP, AND, UDP)), OR, name("host", "b")),
         ),
     ],
 )
@@ -318,10 +314,7 @@ def test_protocols_alone(proto):
                 *("connectmsg", "metaconnect"),
             )
         ),
-        *(
-            (word, tree.Ss7Unit(word))
-            for word in ("fisu", "lssu", "msu", "hfisu", "hlssu", "hmsu")
-        ),
+        *((word, tree.Ss7Unit(word)) for word in ("fisu", "lssu", "msu", "hfisu", "hlssu", "hmsu")),
         ("lsu", tree.Ss7Unit("lssu")),
         *(
             (f"{word} 5", tree.FieldValue(word, RelationOp.EQ, (5,)))

@@ -81,7 +81,10 @@ def pieces(text):
             [("Not", "host not \\tcp"), ("Qualified", "\\tcp"), ("Name", "\\tcp")],
         ),
         ("net 10.0 / 8", [("Qualified", "net 10.0 / 8"), ("IPv4", "10.0 / 8")]),
-        ("net 10.0 mask 255.0", [("Qualified", "net 10.0 mask 255.0"), ("IPv4", "10.0 mask 255.0")]),
+        (
+            "net 10.0 mask 255.0",
+            [("Qualified", "net 10.0 mask 255.0"), ("IPv4", "10.0 mask 255.0")],
+        ),
         ("host (::1)", [("Qualified", "host (::1)"), ("IPv6", "::1")]),
         ("ether src 1:2:3:4:5:6", [("Qualified", "ether src 1:2:3:4:5:6"), ("Mac", "1:2:3:4:5:6")]),
         ("link host $5", [("Qualified", "link host $5"), ("ArcnetAddress", "$5")]),

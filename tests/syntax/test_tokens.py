@@ -345,7 +345,9 @@ def test_whitespace():
     assert tokens(" \t\r\n") == []
 
 
-@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\xa0", "\u00e9", "\u0661", ",", "~", "{", "_", "."])
+@pytest.mark.parametrize(
+    "character", ["\x0b", "\x0c", "\xa0", "\u00e9", "\u0661", ",", "~", "{", "_", "."]
+)
 def test_other_characters_are_errors(character):
     with pytest.raises(FilterError) as caught:
         tokens(f"tcp {character}")

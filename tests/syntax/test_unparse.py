@@ -147,9 +147,7 @@ PRIMITIVES = st.one_of(
     st.builds(tree.LinkByte, WORDS, st.sampled_from("=<>&|"), WORDS),
     st.builds(tree.Way, st.sampled_from(["inbound", "outbound"])),
     st.builds(tree.InterfaceIndex, WORDS),
-    st.builds(
-        tree.Encapsulation, st.sampled_from(["vlan", "mpls", "pppoes", "geneve"]), LENGTHS
-    ),
+    st.builds(tree.Encapsulation, st.sampled_from(["vlan", "mpls", "pppoes", "geneve"]), LENGTHS),
     st.just(tree.Encapsulation("pppoed")),
     st.builds(tree.Llc, st.none() | NAME_TEXTS),
     st.builds(tree.WlanType, NAMES_OR_NUMBERS, st.none() | NAMES_OR_NUMBERS),
@@ -191,9 +189,7 @@ def logic(inner):
 
 
 # Identifiers without qualifiers stand only to the right of something, alone or in a list.
-LOOSE = st.recursive(
-    st.builds(tree.Qualified, st.none(), IDENTIFIERS), logic, max_leaves=4
-)
+LOOSE = st.recursive(st.builds(tree.Qualified, st.none(), IDENTIFIERS), logic, max_leaves=4)
 EXPRESSIONS = st.recursive(
     PRIMITIVES,
     lambda inner: st.one_of(
