@@ -34,7 +34,8 @@ def compare(libpcap, link, groups, count, record):
     record("libpcap counts", dict(comparison.counts))
     if unexplained:
         shown = "\n\n".join(unexplained[:MOST_SHOWN])
-        again = f"{rerun('tests/test_against_libpcap.py')} -k {os.environ['PYTEST_CURRENT_TEST']}"
+        test = os.environ["PYTEST_CURRENT_TEST"].split()[0]
+        again = rerun(f"'{test}'")
         pytest.fail(
             f"{link}: {len(unexplained)} of {count} differ without a rule\n{shown}\n{again}",
             pytrace=False,

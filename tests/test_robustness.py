@@ -48,17 +48,19 @@ def answer(text, link="EN10MB", **options):
     """Compile; return the program's length, or the error after looking at its parts."""
     try:
         program = pfcompile.compile(text, link, resolver=NoNames(), **options)
-    except FilterError as error:
-        assert error.text == text
-        assert error.message
-        assert "\n" not in error.message
-        if error.span is not None:
-            start, end = error.span
-            assert 0 <= start <= end <= len(text)
-        assert error.message in str(error)
-        return error
-    assert 1 <= len(program.instructions) <= 4096
-    return len(program.instructions)
+    except FilterError as caught:
+        error = caught
+    else:
+        assert 1 <= len(program.instructions) <= 4096
+        return len(program.instructions)
+    assert error.text == text
+    assert error.message
+    assert "\n" not in error.message
+    if error.span is not None:
+        start, end = error.span
+        assert 0 <= start <= end <= len(text)
+    assert error.message in str(error)
+    return error
 
 
 def compile_all():
@@ -115,6 +117,9 @@ ENDLESS = {
     "not": ("not " * 5000 + "tcp", True),
     "not, of an id": ("port " + "not " * 5000 + "80", True),
     "not, of nothing": ("!" * 100_000, False),
+    "not, of a parenthesis": ("!" * 100_000 + ")", False),
+    "a name and no more": ("port " + "a" * 100_000 + " and", False),
+    "a name and a mistake": ("port " + "a" * 100_000 + " and (", False),
     "minus": ("-" * 100_000, False),
     "minus one": ("-" * 3000 + "1 = 1", False),
     "a sum": (joined("+", "1" * 3000) + " = 3000", False),
@@ -124,10 +129,13 @@ ENDLESS = {
     "a chain of ports": (joined("or", (f"port {n}" for n in range(20_000))), True),
     "a chain of ids": ("port 1" + " or 2" * 20_000, True),
     "a list of ids": (f"port ({joined('or', map(str, range(20_000)))})", True),
-    "a chain of hosts": (joined("or", (f"host 10.0.{n >> 8}.{n & 255}" for n in range(5000))), True),
+    "a chain of hosts": (
+        joined("or", (f"host 10.0.{n >> 8}.{n & 255}" for n in range(5000))),
+        True,
+    ),
     "a chain of relations": (joined("and", (f"len != {n}" for n in range(5000))), True),
     "a list of fields": (f"vci ({joined('or', map(str, range(20_000)))})", True),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("text", "expression"), ENDLESS.values(), ids=ENDLESS.keys())

@@ -136,10 +136,20 @@ def for_place(place: Place) -> str | None:
 
 def _for_signs(place: Place) -> str | None:
     """Know the comparisons of other languages by the signs that are left over."""
-    signs = re.search(r"[<>=!]*$", place.text[: place.span.end])
-    written = "" if signs is None else signs[0]
-    meant = {"<>": "!=", "=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "=!": "!="}.get(written)
+    before = place.text[: place.span.end]
+    written = before[len(before.rstrip("<>=!")) :]
+    meant = _FOREIGN_SIGNS.get(written)
     return None if meant is None else f"'{written}' is written `{meant}`"
+
+
+_FOREIGN_SIGNS: Final = {
+    "<>": "!=",
+    "=>": ">=",
+    "=<": "<=",
+    "===": "=",
+    "!==": "!=",
+    "=!": "!=",
+}
 
 
 def _for_misspelling(place: Place) -> str | None:
@@ -221,18 +231,28 @@ def _for_missing_qualifier(place: Place) -> str | None:
     """Name the qualifier for an address or a number that stands alone or behind a protocol."""
     if place.last not in {"$end", "LPAREN", "NOT", "pname", "PROTOCOL"}:
         return None
-    proto = f"{_last_word(place)} " if place.last in {"pname", "PROTOCOL"} else ""
+    proto = _last_word(place) if place.last in {"pname", "PROTOCOL"} else ""
+    host, port = _joined(proto, _HAVE_HOSTS, "host"), _joined(proto, _HAVE_PORTS, "port")
     match place.kind:
         case "NUM":
-            return f"say what the number is: {proto or ''}port {place.word}"
+            return f"say what the number is: {port} {place.word}"
         case "IPV4" | "IPV6":
-            return f"say what the address is: {proto or ''}host {place.word}"
+            return f"say what the address is: {host} {place.word}"
         case "MAC":
             return f"say what the address is: ether host {place.word}"
         case "ID" if proto and not place.word.startswith("\\"):
-            return f"say what the name is: {proto}host {place.word}, or {proto}port {place.word}"
+            return f"say what the name is: {host} {place.word}, or {port} {place.word}"
         case _:
             return None
+
+
+_HAVE_HOSTS: Final = frozenset(("", "ip", "ip6", "arp", "rarp"))
+_HAVE_PORTS: Final = frozenset(("", "tcp", "udp", "sctp"))
+
+
+def _joined(proto: str, fitting: frozenset[str], kind: str) -> str:
+    """Return a protocol and the kind of what follows: one primitive where they fit, or two."""
+    return f"{proto} {kind}".strip() if proto in fitting else f"{proto} and {kind}"
 
 
 def _for_keyword_as_name(place: Place) -> str | None:
@@ -308,8 +328,8 @@ def _bracket_open(place: Place) -> bool:
 
 def _last_word(place: Place) -> str:
     """Return the last word to the left of the token."""
-    before = re.search(r"(\w[\w.-]*|&&|\|\||[^\s\w])\s*$", place.text[: place.span.start])
-    return "" if before is None else before[1]
+    words = re.findall(r"\w[\w.-]*|&&|\|\||\S", place.text[: place.span.start])
+    return words[-1] if words else ""
 
 
 def _last_keyword(place: Place) -> str | None:

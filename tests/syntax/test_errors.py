@@ -1,4 +1,4 @@
-"""Errors of syntax as a person sees them: the drawings of errors.txt, and what holds of all hints."""
+"""Errors of syntax as a person sees them: those of errors.txt, and what holds of all hints."""
 
 from __future__ import annotations
 

@@ -6,9 +6,8 @@ import dataclasses
 
 import pytest
 
-from pfcompile.errors import FilterError
 from pfcompile.syntax import tree
-from pfcompile.syntax.parser import Unfinished, parse, parse_partly
+from pfcompile.syntax.parser import Unfinished, parse_partly
 from tests.generator.expressions import Generator
 from tests.generator.links import LINKS
 from tests.generator.seed import SEED, rerun
@@ -136,9 +135,7 @@ def check(text):
             assert read(f"{piece} = 0").left == node, where
         elif isinstance(node, tree.Identifier):
             assert read(f"host {piece}").identifier == node, where
-        elif not any(isinstance(one, tree.Qualified) for one in nodes(node)):
-            assert read(piece) == node, where
-        elif node is root:
+        elif node is root or not any(isinstance(one, tree.Qualified) for one in nodes(node)):
             assert read(piece) == node, where
         elif isinstance(node, tree.Qualified):
             # Its qualifiers may be from elsewhere in the text.

@@ -15,6 +15,14 @@ PACKAGE = Path(tables.__file__).parents[2]
 
 TRAP = "raise SystemExit('a file of the current folder was run')\n"
 
+# Only pfcompile itself is looked for before the current folder.
+PARSING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pfcompile.syntax.parser import parse_partly
+print(type(parse_partly(sys.argv[2])).__name__)
+"""
+
 
 def test_the_shipped_tables_are_the_grammars():
     assert tables.TABLES.read_text() == tables.generate(), (
@@ -63,10 +71,7 @@ def test_nothing_is_read_from_or_written_to_the_current_folder(tmp_path, text):
         [
             sys.executable,
             "-c",
-            # The current folder comes first for every module that is not pfcompile's or PLY's own.
-            "import sys; sys.path.insert(0, sys.argv[1])\n"
-            "from pfcompile.syntax.parser import parse_partly\n"
-            "print(type(parse_partly(sys.argv[2])).__name__)",
+            PARSING,
             str(PACKAGE),
             text,
         ],
