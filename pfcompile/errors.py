@@ -108,6 +108,10 @@ class InternalError(PfcompileError):
     """A mistake in pfcompile itself."""
 
 
+_WINDOW = 100
+"""Characters of a line that are drawn; of a longer one, those around the culprit."""
+
+
 def draw(message: str, text: str, span: Span, hint: str | None = None) -> str:
     """Return `message` with its place in `text` drawn below it.
 
@@ -120,9 +124,10 @@ def draw(message: str, text: str, span: Span, hint: str | None = None) -> str:
     line_number = text.count("\n", 0, start) + 1
     column = start - line_start
     carets = max(1, min(span.end, line_start + len(line)) - start)
+    line, indented, carets = _window(line, column, carets)
     # A tab before the culprit stays a tab, so that the caret stands under it on any terminal;
     # other control characters would move the cursor, and are shown as blanks.
-    indent = "".join("\t" if c == "\t" else " " for c in line[:column])
+    indent = "".join("\t" if c == "\t" else " " for c in line[:indented])
     shown = "".join(c if c == "\t" or c.isprintable() else " " for c in line)
     drawn = [
         f"{line_number}:{column + 1}: {message}",
@@ -132,3 +137,14 @@ def draw(message: str, text: str, span: Span, hint: str | None = None) -> str:
     if hint is not None:
         drawn.append(f"    hint: {hint}")
     return "\n".join(drawn)
+
+
+def _window(line: str, column: int, carets: int) -> tuple[str, int, int]:
+    """Return the part of a line to draw, and the column and length of what is marked in it."""
+    if len(line) <= _WINDOW:
+        return line, column, carets
+    first = max(0, min(column - _WINDOW // 4, len(line) - _WINDOW))
+    last = first + _WINDOW
+    before, after = "..." if first else "", "..." if last < len(line) else ""
+    indented = column - first + len(before)
+    return before + line[first:last] + after, indented, min(carets, last - column)

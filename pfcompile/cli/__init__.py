@@ -62,6 +62,7 @@ def main() -> NoReturn:
     """Run the command line; exit status 0, 1 for a failure, 2 for a bad expression or usage."""
     try:
         group(prog_name="pfcompile", standalone_mode=False)
+        sys.stdout.flush()  # where it fails, that is said
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.Abort:
@@ -70,7 +71,15 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has gone, and needs no more of it; nor does Python's shutdown.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_standard_output()
+        sys.exit(1)
+    except OSError as error:
+        _forget_standard_output()
+        click.echo(f"pfcompile: cannot write standard output: {error.strerror}", err=True)
         sys.exit(1)
     sys.exit(0)
+
+
+def _forget_standard_output() -> None:
+    """Let go of output that nobody takes, which Python would try to write once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -157,10 +157,13 @@ class Builder:
         """Return the label of `block`, an existing one where an equal block has it.
 
         A branch whose two sides are one needs no test: it only reads, and where its load could run
-        off the packet, verdicts of equivalent programs may differ.
+        off the packet, verdicts of equivalent programs may differ. One that may divide by zero
+        stays, unless it leads to rejection like that.
         """
-        if isinstance(block, Branch) and block.yes == block.no and not block.test.may_end:
-            return block.yes
+        if isinstance(block, Branch) and block.yes == block.no:
+            rejects = isinstance(self._blocks[block.yes], Reject)
+            if rejects or not block.test.may_end:
+                return block.yes
         label = self._labels.get(block)
         if label is None:
             label = Label(len(self._blocks))

@@ -99,19 +99,16 @@ class Preamble:
         As in libpcap, the fourth address and the HT control field are not counted.
         """
         control = byte(self.frame.header)
-        is_qos = every(
+        longer = Assign(payload, add(payload, const(_QOS_CONTROL)))
+        steps = [
             has_bits(control, _DATA_BIT),
             opposite(has_bits(control, _CONTROL_BIT)),
-            has_bits(control, _QOS_BIT),
-        )
-        longer = every(is_qos, Assign(payload, add(payload, const(_QOS_CONTROL))))
-        steps = [
-            Assign(payload, add(self.frame.header, const(_WLAN_HEADER))),
-            some(longer, TRUE),
+            some(every(has_bits(control, _QOS_BIT), longer), TRUE),
         ]
         if self._layout.radiotap_padding:
             steps.append(_pad(payload))
-        return every(*steps)
+        start = Assign(payload, add(self.frame.header, const(_WLAN_HEADER)))
+        return every(start, some(every(*steps), TRUE))
 
 
 def _pad(payload: Variable) -> Formula:

@@ -160,9 +160,9 @@ def upper_bound(value: Value) -> int:
             return min(upper_bound(left), upper_bound(right))
         case Arithmetic(op=ArithmeticOp.OR | ArithmeticOp.XOR, left=left, right=right):
             return (1 << max(upper_bound(left), upper_bound(right)).bit_length()) - 1
-        case Arithmetic(op=ArithmeticOp.RSH, left=left, right=Const(value=k)):
+        case Arithmetic(op=ArithmeticOp.RSH, left=left, right=Const(value=k)) if k < 32:
             return upper_bound(left) >> k
-        case Arithmetic(op=ArithmeticOp.LSH, left=left, right=Const(value=k)):
+        case Arithmetic(op=ArithmeticOp.LSH, left=left, right=Const(value=k)) if k < 32:
             return min(upper_bound(left) << k, WORD)
         case Arithmetic(op=ArithmeticOp.DIV, left=left, right=Const(value=k)) if k:
             return upper_bound(left) // k

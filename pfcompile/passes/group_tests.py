@@ -30,7 +30,7 @@ from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Branch, Builder, Graph, Label, Test, rebuild_with, successors
 from pfcompile.ir.ranges import RangeList, complement, normal, prefix_range
 from pfcompile.ir.values import Arithmetic, Const, Numbers, Value, numbers
-from pfcompile.passes.fold import canonical
+from pfcompile.passes.fold import canonical, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,8 +154,11 @@ def _key(block: Branch, leaves_on_yes: bool) -> Value:
     return block.test.left if leaving is None else leaving[0]
 
 
-def _united(tests: Sequence[tuple[Branch, bool]]) -> list[tuple[Branch, bool]]:
-    """Return the tests of one value, those that are sets of numbers made one."""
+def _united(tests: Sequence[tuple[Branch, bool]]) -> list[tuple[Branch, bool]] | None:
+    """Return the tests of one value, those that are sets of numbers made one.
+
+    None where one of them always leads out, whatever the value.
+    """
     sets, others = [], []
     for block, leaves_on_yes in tests:
         leaving = _leaving(block, leaves_on_yes)
@@ -167,32 +170,45 @@ def _united(tests: Sequence[tuple[Branch, bool]]) -> list[tuple[Branch, bool]]:
         return list(tests)
     value = sets[0][2][0]
     out = normal(pair for _, _, (_, ranges) in sets for pair in ranges)
-    test, swapped = canonical(Test(Comparison.IN, value, numbers(out)))
+    membership = Test(Comparison.IN, value, numbers(out))
+    always = decide(membership)
+    if always is not None:
+        return None if always else others
+    test, swapped = canonical(membership)
     origin = sets[0][0].origin
     united = Branch(test, sets[0][0].yes, sets[0][0].no, origin)
     return [(united, not swapped), *others]
 
 
-def _grouped(row: _Row, loaded: Value | None) -> list[tuple[Branch, bool]]:
+def _grouped(row: _Row, loaded: Value | None) -> list[tuple[Branch, bool]] | None:
     """Return a row's tests, each with whether it leads out on yes, in their new order.
 
-    Those of one value stand together, and those of `loaded` first of all.
+    Those of one value stand together, and those of `loaded` first of all. None where the row always
+    leads out.
     """
     by_value: dict[Value, list[tuple[Branch, bool]]] = {}
     for block, leaves_on_yes in zip(row.blocks, row.leaves_on_yes, strict=True):
         by_value.setdefault(_key(block, leaves_on_yes), []).append((block, leaves_on_yes))
     values = sorted(by_value, key=lambda value: value is not loaded)
-    return [test for value in values for test in _united(by_value[value])]
+    grouped = []
+    for value in values:
+        united = _united(by_value[value])
+        if united is None:
+            return None
+        grouped += united
+    return grouped
 
 
 def _write_row(
     builder: Builder,
     row: _Row,
-    tests: Sequence[tuple[Branch, bool]],
+    tests: Sequence[tuple[Branch, bool]] | None,
     names: Mapping[Label, Label],
 ) -> Label:
     """Return where the row begins in the new graph, its tests in their new order."""
     way_out, label = names[row.exit], names[row.end]
+    if tests is None:
+        return way_out
     for block, leaves_on_yes in reversed(tests):
         yes, no = (way_out, label) if leaves_on_yes else (label, way_out)
         label = builder.add(Branch(block.test, yes, no, block.origin))
