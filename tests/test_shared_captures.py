@@ -137,8 +137,8 @@ class OnCapture(Comparison):
 
     def _reason(self, packet: Captured, ours: _Runner, theirs: _Runner) -> str | None:
         """Return why two programs of one meaning differ on a packet."""
-        shifts = any(one.code in _SHIFTS for one in ours.program)
-        if shifts and self._in_libpcap(ours.program)(packet) == theirs.run(packet):
+        shifts = any(one.code in _SHIFTS for each in (ours, theirs) for one in each.program)
+        if shifts and len({self._in_libpcap(each.program)(packet) for each in (ours, theirs)}) == 1:
             return "a shift by 32 or more is another in the kernel"
         if not (ours.stops(packet) or theirs.stops(packet)):
             return None

@@ -11,7 +11,7 @@ Wegman and Zadeck's lattice of constants, taken further.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
@@ -149,13 +149,19 @@ def either(a: Known, b: Known) -> Known:
     return Known(mask, a.bits & mask, min(a.low, b.low), max(a.high, b.high), excluded)
 
 
+_MOST_ROWS: Final = 64
+"""Values that something is known of at one place."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
 _ByteKey: TypeAlias = tuple[Value | None, int]
 
 
 class Facts:
     """All that is known at one place. Never changed; `assume` and `forget` return others."""
 
-    __slots__ = ("_bytes", "_known", "_outcomes")
+    __slots__ = ("_answers", "_bytes", "_known", "_outcomes")
 
     def __init__(
         self,
@@ -167,9 +173,16 @@ class Facts:
         self._bytes: Mapping[_ByteKey, tuple[int, int]] = {} if bytes_ is None else bytes_
         # Of tests that say more than the facts about single values can hold.
         self._outcomes: Mapping[Test, bool] = {} if outcomes is None else outcomes
+        self._answers: dict[Value, Known] = {}
 
     def of(self, value: Value) -> Known:
         """Return what is known of `value`."""
+        answer = self._answers.get(value)
+        if answer is None:
+            answer = self._answers[value] = self._work_out(value)
+        return answer
+
+    def _work_out(self, value: Value) -> Known:
         match value:
             case Const(value=k):
                 return exactly(k)
@@ -264,13 +277,13 @@ class Facts:
         return self._remember(test, outcome)
 
     def _remember(self, test: Test, outcome: bool) -> Facts:
-        return Facts(self._known, self._bytes, {**self._outcomes, test: outcome})
+        return Facts(self._known, self._bytes, _with(self._outcomes, test, outcome))
 
     def _learn(self, value: Value, news: Known) -> Facts:
         if isinstance(value, Const):
             return self
         known = both(self.of(value), news)
-        facts = Facts({**self._known, value: known}, self._bytes, self._outcomes)
+        facts = Facts(_with(self._known, value, known), self._bytes, self._outcomes)
         if known.is_impossible:
             return facts
         match value:
@@ -295,6 +308,8 @@ class Facts:
                 key = (load.base, load.offset + i & WORD)
                 old_mask, old_bits = noted.get(key, (0, 0))
                 noted[key] = (old_mask | mask, old_bits | known.bits >> shift & 0xFF)
+        while len(noted) > 4 * _MOST_ROWS:
+            del noted[next(iter(noted))]
         return Facts(self._known, noted, self._outcomes)
 
     def forget(self, variable: Variable) -> Facts:
@@ -339,6 +354,17 @@ class Facts:
             if other._outcomes.get(test) is outcome
         }
         return Facts(known, bytes_, outcomes)
+
+
+def _with(table: Mapping[K, V], key: K, value: V) -> dict[K, V]:
+    """Return `table` with one more row, and without the oldest where they become too many.
+
+    To forget a fact is sound, and keeps the work for each block of a long filter the same.
+    """
+    longer = {**table, key: value}
+    if len(longer) > _MOST_ROWS:
+        del longer[next(iter(longer))]
+    return longer
 
 
 NOTHING: Final = Facts()

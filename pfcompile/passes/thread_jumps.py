@@ -25,13 +25,17 @@ Source: Begel, McCanne, Graham, "BPF+", SIGCOMM 1999, section 3.2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.analysis.facts import NOTHING, Facts
 from pfcompile.ir.graph import Accept, Branch, Builder, Graph, Label, Let, Reject
 
 if TYPE_CHECKING:
     from pfcompile.ir.graph import Block
+
+
+_LONGEST_WALK: Final = 32
+"""Tests that are skipped at once; the next walk skips more."""
 
 
 def thread_all_jumps(graph: Graph) -> Graph:
@@ -49,8 +53,11 @@ def thread_jumps(graph: Graph) -> Graph:
     threaded: dict[Label, Block | Label] = {}
 
     def follow(label: Label, facts: Facts) -> Label:
-        """Return the first block from `label` on that these facts do not decide."""
-        while isinstance(block := graph[label], Branch):
+        """Return the first block from `label` on that facts do not decide, or a nearer one."""
+        for _ in range(_LONGEST_WALK):
+            block = graph[label]
+            if not isinstance(block, Branch):
+                break
             outcome = None if block.test.may_end else facts.decide(block.test)
             if outcome is None:
                 break
