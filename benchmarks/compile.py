@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import pfcompile  # noqa: E402 - found through the line above
+from pfcompile.facts import link_types  # noqa: E402 - the same
 from tests.oracles.libpcap import Libpcap  # noqa: E402 - the same
 
 if TYPE_CHECKING:
@@ -84,6 +85,20 @@ def main() -> None:
         f"\ninstructions over libpcap's: {ratio:.3f} (geometric mean); "
         f"{shorter} shorter, {len(lengths) - shorter - longer} equal, {longer} longer"
     )
+    print("\nwarm, the usual filters that compile on each link type: median, slowest")
+    for row in link_types.LINK_TYPES:
+        times = [seconds for text in filters if (seconds := on_link(text, row.dlt)) is not None]
+        if len(times) > len(filters) // 4:
+            median, slowest = statistics.median(times) * 1000, max(times) * 1000
+            print(f"  {row.name:26} {len(times):4} filters {median:7.2f} ms {slowest:7.2f} ms")
+
+
+def on_link(text: str, dlt: int) -> float | None:
+    """Return the time to compile a filter for a link type, None where it does not compile there."""
+    try:
+        return warm_seconds(lambda: pfcompile.compile(text, dlt, netmask=NETMASK))
+    except pfcompile.FilterError:
+        return None
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
     Source: pcap-filter(7), pcap_compile(3).
     """
     options = Options(
-        dlt=dlt_of(link_type),
+        dlt=link_types.number(link_type),
         resolver=SystemResolver() if resolver is None else resolver,
         netmask=_netmask(netmask),
         source=Source.LIVE if live else Source.SAVEFILE if savefile else Source.UNKNOWN,
@@ -114,19 +114,6 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
     except RecursionError:
         message = "expression is nested too deeply"
         raise FilterError(message, text) from None
-
-
-def dlt_of(link_type: str | int) -> int:
-    """Return the DLT value of a link type given by name or number; raises ValueError."""
-    if isinstance(link_type, int):
-        return link_type
-    row = link_types.by_name(link_type)
-    if row is not None:
-        return row.dlt
-    if link_type.isdigit():
-        return int(link_type)
-    msg = f"unknown data link type {link_type}"
-    raise ValueError(msg)
 
 
 def _netmask(netmask: int | str | None) -> int:

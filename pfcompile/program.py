@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf import listing
 from pfcompile.cbpf.interpreter import prepare
+from pfcompile.cbpf.isa import Op
 from pfcompile.cbpf.listing import dump
 from pfcompile.facts import link_types
 
@@ -104,6 +105,23 @@ class Program:
         from pfcompile.kernel.socket_filter import attach  # noqa: PLC0415 - rarely needed
 
         attach(self.instructions, sock)
+
+    @classmethod
+    def read_back(cls, sock: socket.socket, link_type: str | int = "EN10MB") -> Program:
+        """Return the filter that is attached to a socket, for a link type that the caller knows.
+
+        Its snaplen is the largest constant that it returns.
+
+        Raises:
+            KernelError: The socket has no classic filter, or the kernel keeps it to itself.
+
+        Source: socket(7), SO_GET_FILTER.
+        """
+        from pfcompile.kernel.socket_filter import read_back  # noqa: PLC0415 - rarely needed
+
+        instructions = read_back(sock)
+        snaplen = max((each.k for each in instructions if each.code == Op.RET_K), default=0)
+        return cls(instructions, link_types.number(link_type), snaplen)
 
     @staticmethod
     def detach(sock: socket.socket) -> None:

@@ -304,6 +304,25 @@ def by_name(name: str) -> LinkType | None:
     return _BY_NAME.get(SYNONYMS.get(bare, bare))
 
 
+def number(link_type: str | int) -> int:
+    """Return the DLT value of a link type given by name or number, which need not be in the table.
+
+    Raises:
+        ValueError: There is no link type of that name.
+    """
+    if isinstance(link_type, int):
+        return link_type
+    row = by_name(link_type)
+    if row is not None:
+        return row.dlt
+    if link_type.isascii() and link_type.isdigit() and len(link_type) < _MOST_DIGITS:
+        return int(link_type)
+    raise ValueError(f"unknown data link type {link_type}")
+
+
+_MOST_DIGITS = 10
+
+
 def describe(dlt: int) -> str:
     """Return a DLT as messages print it: `DLT_NAME (description)`, or `DLT N` without a name."""
     row = by_dlt(dlt)
