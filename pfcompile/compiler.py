@@ -87,12 +87,12 @@ class _Request:
 def _instructions(request: _Request) -> tuple[Instruction, ...]:
     """Return the program: parse, lower, optimise, write instructions."""
     text, options, snaplen = request.text, request.options, request.snaplen
-    if not 0 <= snaplen <= WORD:
-        msg = f"snaplen {snaplen} is not between 1 and {WORD}"
-        raise ValueError(msg)
     if snaplen == 0:
         message = "snaplen of 0 rejects all packets"
         raise FilterError(message, text)
+    if not 1 <= snaplen <= WORD:
+        msg = f"snaplen {snaplen} is not between 1 and {WORD}"
+        raise ValueError(msg)
     try:
         expression = parse_partly(text)
         if expression is None:
@@ -117,13 +117,14 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
 
 
 def _netmask(netmask: int | str | None) -> int:
+    """Return an IPv4 netmask as a number; raises ValueError."""
     if netmask is None:
         return NETMASK_UNKNOWN
-    if isinstance(netmask, int):
-        if not 0 <= netmask <= WORD:
-            msg = f"netmask {netmask} does not fit 32 bits"
-            raise ValueError(msg)
-        return netmask
-    import ipaddress  # noqa: PLC0415 - rarely needed
+    try:
+        import ipaddress  # noqa: PLC0415 - rarely needed
 
-    return int(ipaddress.IPv4Address(netmask))
+        written = int(netmask) if isinstance(netmask, str) and netmask.isdigit() else netmask
+        return int(ipaddress.IPv4Address(written))
+    except ValueError:
+        msg = f"'{netmask}' is no netmask: give 32 bits as in 255.255.255.0, or a number"
+        raise ValueError(msg) from None

@@ -127,7 +127,7 @@ def _reason(culprits: list[tree.Expression], options: Options) -> str | None:
     if accessors & _IPV4_ACCESSORS and len(culprits) > 1:
         name = min(proto.value for proto in accessors & _IPV4_ACCESSORS)
         return f"{name}[...] means {name} in IPv4; in IPv6 count from ip6[40]"
-    if len(culprits) == 1 and not any(isinstance(node, tree.Relation) for node in nodes):
+    if len(culprits) == 1 and isinstance(culprits[0], tree.Qualified | tree.Abbreviation):
         return f"{link_types.describe(options.dlt)} packets do not carry it"
     return None
 

@@ -4,11 +4,12 @@ The captures are those of tcpdump's own tests, some of them broken on purpose. E
 expressions that suit its link types, from a seed of its own. Packets are taken as they were
 captured: where one ends inside a header that a filter reads, programs that mean the same may
 differ on it. Then one of them has run past the captured bytes, and the two agree on the packet
-continued with zeros and with ones.
+continued in several ways.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -48,6 +49,13 @@ _NO_OPINION: Final = 77
 
 _PADDING: Final = 4096
 """Bytes put behind a packet; filters read further only at offsets that no packet has."""
+
+_CONTINUATIONS: Final = (
+    bytes(_PADDING),
+    b"\xff" * _PADDING,
+    *(random.Random(f"{SEED} {number}").randbytes(_PADDING) for number in range(6)),
+)
+"""How a packet that is cut off might go on."""
 
 _ALIKE: Final = {name: name for name in LINKS} | {"JUNIPER_MONITOR": "JUNIPER_GGSN"}
 """Whose expressions suit a link type; the others are as opaque as USER0."""
@@ -143,8 +151,8 @@ class OnCapture(Comparison):
         if not (ours.stops(packet) or theirs.stops(packet)):
             return None
         reason = "the packet is cut off"
-        for filler in (b"\0", b"\xff"):
-            longer = Captured(packet.data + filler * _PADDING, packet.wire_length)
+        for more in _CONTINUATIONS:
+            longer = Captured(packet.data + more, packet.wire_length)
             if ours.run(longer) != theirs.run(longer):
                 if not any(one.stops(longer) and not one.divides for one in (ours, theirs)):
                     return None

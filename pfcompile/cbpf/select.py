@@ -85,6 +85,10 @@ class State:
         """Return the same knowledge, to be changed on its own."""
         return State(self.a, self.x, dict(self.scratch))
 
+    def restore(self, earlier: State) -> None:
+        """Go back to what was known before."""
+        self.a, self.x, self.scratch = earlier.a, earlier.x, dict(earlier.scratch)
+
     def meet(self, other: State) -> None:
         """Keep what holds here and in the `other` state."""
         if self.a is not other.a:
@@ -279,29 +283,37 @@ class Selector:
 
     def _operands(self, op: ArithmeticOp | Comparison, left: Value, right: Value) -> None:
         """Bring `left` into A and `right` into X, or the other way round where that is the same."""
-        state = self.state
         if op in COMMUTATIVE and self._better_swapped(left, right):
             left, right = right, left
-        if left is right:
+        before, written = self.state.copy(), len(self.steps)
+        self._directly(left, right)
+        if self.state.a is left and self.state.x is right:
+            return
+        # One has displaced the other on its way: the right one waits in a scratch word.
+        self.state.restore(before)
+        del self.steps[written:]
+        slot = self._free_slot()
+        self._in_use.add(slot)
+        self.to_a(right)
+        self._emit(Op.ST, slot)
+        self.state.scratch[slot] = right
+        self.to_a(left)
+        self._emit(Op.LDX_MEM, slot)
+        self.state.x = right
+        self._in_use.discard(slot)
+
+    def _directly(self, left: Value, right: Value) -> None:
+        """Bring both into place without a scratch word, if that is possible in this order."""
+        state = self.state
+        if left is right or (state.a is left and self._goes_to_x_at_once(right)):
             self.to_a(left)
-            self.to_x(right)
-        elif state.a is left and self._goes_to_x_at_once(right):
             self.to_x(right)
         elif self._keeps_x(left, right) or (state.x is right and state.a is left):
             self.to_x(right)
             self.to_a(left)
-        elif self._goes_to_x_at_once(right) and state.a is not right:
-            self.to_a(left)
-            self.to_x(right)
         else:
-            slot = self._free_slot()
-            self.to_a(right)
-            self._emit(Op.ST, slot)
-            state.scratch[slot] = right
-            self._in_use.add(slot)
             self.to_a(left)
             self.to_x(right)
-            self._in_use.discard(slot)
 
     def _better_swapped(self, left: Value, right: Value) -> bool:
         """Whether the operands of a commutative operator are nearer at hand the other way round."""

@@ -72,7 +72,8 @@ def lower(
         formula = every(fields.gate(known.gate), formula)
     used = set(_used_variables(formula))
     whole = every(preamble.computation(used), formula)
-    return to_graph(whole, [v for v in handed_out if v in set(_used_variables(whole))])
+    in_use = set(_used_variables(whole))
+    return to_graph(whole, [each for each in handed_out if each in in_use])
 
 
 def check_operands(operands: tuple[tree.Expression, ...], text: str, options: Options) -> None:

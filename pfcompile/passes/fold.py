@@ -95,12 +95,14 @@ def _rewrite(builder: Builder, block: Block, simplify: Simplifier) -> Label:
     match block:
         case Branch(test=test, yes=yes, no=no, origin=origin):
             plain = Test(test.op, simplify(test.left), simplify(test.right))
-            decided = None if plain.may_end else decide(plain)
+            if plain.may_end:
+                return builder.add(Branch(plain, yes, no, origin))
+            decided = decide(plain)
             if decided is None:
                 plain, swapped = canonical(plain)
                 if swapped:
                     yes, no = no, yes
-                decided = None if plain.may_end else decide(plain)
+                decided = decide(plain)
             if decided is not None:
                 return yes if decided else no
             return builder.add(Branch(plain, yes, no, origin))

@@ -10,7 +10,8 @@ After::
 
 Sound because both tests must hold for the way on, and what they ask of the bytes is a mask and a
 value each. A wider load begins earlier, never ends later, so that it stays inside every packet that
-the two were inside. Whether it pays is counted.
+the first was inside, unless a packet that the first does not like is rejected anyway. Whether it
+pays is counted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
-from pfcompile.ir.graph import Branch, Graph, Label, Test, rebuild_with, successors
+from pfcompile.ir.graph import Branch, Graph, Label, Reject, Test, rebuild_with, successors
 from pfcompile.ir.values import Arithmetic, Const, Load, Value, arithmetic, const, load
 from pfcompile.passes.search import improve
 
@@ -111,7 +112,10 @@ def _fusions(graph: Graph, label: Label, block: Branch, ways_to: Counter[Label])
     if other_out != out:
         return
     joined = _joined(first, second)
-    if joined is not None:
+    if joined is None:
+        return
+    # A packet that ends behind the first's bytes must get the verdict that it got.
+    if joined.end <= first.end or isinstance(graph[out], Reject):
         yield _Step(label, (block.test, after.test), joined, further, out)
 
 
@@ -144,7 +148,8 @@ def _joined(a: _Demand, b: _Demand) -> _Demand | None:
     if size is None or end > WORD:
         return None
     start = end - size
-    if start < 0:
+    # Behind a computed base nothing is known of what stands before.
+    if start < (0 if a.base is None else min(a.offset, b.offset)):
         return None
     a_shift, b_shift = 8 * (end - a.end), 8 * (end - b.end)
     a_mask, b_mask = a.mask << a_shift, b.mask << b_shift

@@ -12,8 +12,9 @@ After::
     b8b: br ldh[v0 + 16] == 443, b9, b10
 
 Where the first test alone looks elsewhere, its value becomes the variable, since that is loaded
-anyway. Sound because both copies are what substituting the variable's values gives. Whether it pays
-is counted.
+anyway. Sound because both copies are what substituting the variable's values gives, and those
+values are computed no earlier than something that needs as much of the packet: with the first test,
+or from bytes before those that it looks at. Whether it pays is counted.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from pfcompile.ir.values import (
     arithmetic,
     const,
     load,
+    may_end,
+    parts,
     variable,
     variables,
 )
@@ -119,10 +122,39 @@ def _groups(graph: Graph) -> list[_Group]:
         choices += [(members[0], other) for other in members[1:]]
         for choice in choices:
             group = _compared(graph, choice)
-            if group is not None and group.saving > 0:
+            if group is not None and group.saving > 0 and _is_timely(graph, group):
                 found.append(group)
     found.sort(key=lambda group: -group.saving)
     return found
+
+
+def _is_timely(graph: Graph, group: _Group) -> bool:
+    """Return whether the first tests need all that the variables' values are made of."""
+    for side, label in enumerate(group.labels):
+        block = graph[label]
+        assert isinstance(block, Branch)
+        needed = set(_loads_in(block.test.left)) | set(_loads_in(block.test.right))
+        reach = max((each.offset + each.size for each in needed if each.base is None), default=0)
+        for difference in group.loads:
+            base = difference[side][0]
+            if base is None:
+                continue
+            if may_end(base):
+                return False
+            for each in _loads_in(base):
+                near = each.base is None and each.offset + each.size <= reach
+                if each not in needed and not near:
+                    return False
+    return True
+
+
+def _loads_in(value: Value) -> Iterator[Load]:
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Load):
+            yield node
+        waiting += parts(node)
 
 
 def _shape(block: Block, shape_of: Mapping[Label, int]) -> object:
