@@ -11,12 +11,21 @@ import random
 
 import pytest
 
-from pfcompile import FilterError, compile as compile_text
+from pfcompile import FilterError
+from pfcompile import compile as compile_text
 from pfcompile.prove import Equal, Undecided, prove
 from tests.generator.seed import SEED, rerun
 from tests.oracles.libpcap import Libpcap, Refused
 
 EXPRESSIONS = 400
+
+
+def alike(one: str, other: str) -> str:
+    """Return two parts that differ in one place, which the optimiser may want to merge."""
+    first = f"ether[6]=0 and (ether[8]=1 or ether[{one}]>5)"
+    second = f"ether[6]=1 and (ether[8]=1 or ether[{other}]>5)"
+    return f"({first}) or ({second})"
+
 
 FOUND_BY_REVIEW = (
     "ether[ether[1]] = 5 and ether[ether[2]] > ether[1]",
@@ -27,16 +36,14 @@ FOUND_BY_REVIEW = (
     "ether[0] / ether[1] < 0",
     "0 > ether[0] / ether[1]",
     "not ether[0] / ether[1] >= 0 or ether[2] = 1",
-    "(ether[6]=0 and (ether[8]=1 or ether[ether[1]/ether[2]]>5))"
-    " or (ether[6]=1 and (ether[8]=1 or ether[ether[1]/ether[3]]>5))",
+    alike("ether[1]/ether[2]", "ether[1]/ether[3]"),
 )
 
 VERDICTS_ON_WHOLE_PACKETS = (
     ("not (ether[59]=1 and ether[60]=2)", bytes(60)),
     ("ether[(0 - ether[0])+1]=1 and ether[(0 - ether[0])+3]=7", bytes.fromhex("0100070000")),
     (
-        "(ether[6]=0 and (ether[8]=1 or ether[ether[200]]>5))"
-        " or (ether[6]=1 and (ether[8]=1 or ether[ether[201]]>5))",
+        alike("ether[200]", "ether[201]"),
         bytes(8) + b"\1" + bytes(51),
     ),
 )
@@ -76,8 +83,10 @@ def assert_means_the_same(libpcap: Libpcap, text: str) -> str:
         try:
             ours = compile_text(text, optimize=optimize).instructions
         except FilterError as error:
-            assert "rejects all" in error.message or "by zero" in error.message or "31" in (
-                error.message
+            assert (
+                "rejects all" in error.message
+                or "by zero" in error.message
+                or "31" in (error.message)
             ), text
             return "refused when optimised"
         answer = prove(ours, theirs, timeout_ms=2000)
@@ -92,6 +101,7 @@ def test_values_that_recur() -> None:
     with Libpcap() as libpcap:
         outcomes = [assert_means_the_same(libpcap, pool.expression()) for _ in range(EXPRESSIONS)]
     proved = outcomes.count("proved")
+    assert "bad" not in outcomes
     assert proved > EXPRESSIONS // 2, {name: outcomes.count(name) for name in set(outcomes)}
 
 

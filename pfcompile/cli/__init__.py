@@ -6,7 +6,6 @@ with one of those words.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import Final, NoReturn
@@ -70,16 +69,12 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        _forget_standard_output()
-        sys.exit(1)
     except OSError as error:
-        _forget_standard_output()
+        from pfcompile.cli.common import forget_standard_output  # noqa: PLC0415 - rarely needed
+
+        forget_standard_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
         click.echo(f"pfcompile: cannot write standard output: {error.strerror}", err=True)
         sys.exit(1)
     sys.exit(0)
-
-
-def _forget_standard_output() -> None:
-    """Let go of output that nobody takes, which Python would try to write once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from pfcompile.errors import FilterError, PfcompileError
-from pfcompile.lower.context import DEFAULT_PROTOCHAIN_HEADERS
+from pfcompile.lower.context import DEFAULT_PROTOCHAIN_HEADERS, MAX_PROTOCHAIN_HEADERS
 from pfcompile.names.resolvers import NoNames, SystemResolver
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ STATUS_USAGE: Final = 2
 
 protochain_headers_option: Final = click.option(
     "--protochain-headers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MAX_PROTOCHAIN_HEADERS),
     default=DEFAULT_PROTOCHAIN_HEADERS,
     metavar="N",
     show_default=True,
@@ -64,6 +66,14 @@ def fail(error: PfcompileError) -> NoReturn:
     """Print an error and end: status 2 for a bad expression, else 1."""
     complain(error)
     sys.exit(STATUS_USAGE if isinstance(error, FilterError) else STATUS_FAILED)
+
+
+def forget_standard_output() -> None:
+    """Let go of output that nobody takes, which Python would try to write once more at its end."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _say(text: str) -> None:

@@ -7,10 +7,9 @@ written; 2 for a bad expression or usage; 130 after an interrupt.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
     from pfcompile.captures.filtering import Destination, Matcher, ProgramFor
 
-STATUS_FAILED: Final = 1
-STATUS_USAGE: Final = 2
 STATUS_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
 
 PROGRESS_AFTER: Final = 1.0
@@ -85,7 +82,7 @@ def command(
     and ports as numbers, length on the wire and in the file. No EXPR matches every packet.
     """
     _check_usage(inputs, output, count=count, write_format=write_format)
-    text = _expression(words, expression_file)
+    text = common.expression(words, expression_file)
     chosen = None if write_format is None else Format(write_format)
     destination: AbstractContextManager[Destination] = (
         open_writer(output, chosen) if output is not None else nullcontext(_lines(count=count))
@@ -95,9 +92,9 @@ def command(
 
     def on_damage(error: CaptureError) -> None:
         nonlocal status
-        status = STATUS_FAILED
+        status = common.STATUS_FAILED
         bar.close()
-        _complain(error)
+        common.complain(error)
 
     bar = _ProgressBar(inputs, wanted=output not in {None, STANDARD_OUTPUT} or count)
     try:
@@ -121,16 +118,16 @@ def command(
             _print(f"{_counted(tally.matched, 'packet')}\n")
         _flush()
     except FilterError as error:
-        _complain(error)
-        sys.exit(STATUS_USAGE)
+        common.complain(error)
+        sys.exit(common.STATUS_USAGE)
     except BrokenPipeError:
-        _forget_standard_output()
+        common.forget_standard_output()
         sys.exit(status)
     except KeyboardInterrupt:
         status = STATUS_INTERRUPTED
     except PfcompileError as error:
-        _complain(error)
-        status = STATUS_FAILED
+        common.complain(error)
+        status = common.STATUS_FAILED
     _flush_or_forget()
     click.echo(_summary(tally.stats()), err=True)
     sys.exit(status)
@@ -156,28 +153,14 @@ def _check_usage(
             raise click.UsageError(f"-w {output} would overwrite the input {each}")
 
 
-def _expression(words: Sequence[str], expression_file: str | None) -> str:
-    """Return the expression, from the command line or a file."""
-    if expression_file is None:
-        return " ".join(words)
-    if words:
-        raise click.UsageError("give an expression or -F, not both")
-    try:
-        return Path(expression_file).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise click.UsageError(f"-F {expression_file}: cannot be read: {reason}") from error
-
-
 def _program_for(
     text: str, *, snaplen: int | None, optimize: bool, names: bool, protochain_headers: int
 ) -> ProgramFor:
     """Return the function that compiles the expression for a link type."""
     # Here, so that `--help` and usage errors do not wait for the compiler to load.
     from pfcompile.compiler import compile as compile_filter  # noqa: PLC0415
-    from pfcompile.names.resolvers import NoNames, SystemResolver  # noqa: PLC0415
 
-    resolver = SystemResolver() if names else NoNames()
+    resolver = common.resolver(no_names=not names)
 
     def program_for(dlt: int, file_snaplen: int) -> Matcher:
         program = compile_filter(
@@ -314,10 +297,6 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _complain(error: PfcompileError) -> None:
-    click.echo(f"pfcompile: {error}", err=True)
-
-
 def _print(text: str) -> None:
     """Write to standard output.
 
@@ -352,16 +331,8 @@ def _flush_or_forget() -> None:
     try:
         _flush()
     except (BrokenPipeError, CaptureError):
-        _forget_standard_output()
+        common.forget_standard_output()
 
 
 def _not_written(error: OSError) -> CaptureError:
     return CaptureError(f"cannot be written: {error.strerror or error}", STANDARD_OUTPUT)
-
-
-def _forget_standard_output() -> None:
-    """Keep Python from complaining, at its end, about lines that nobody takes."""
-    with suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)

@@ -22,6 +22,10 @@ DEFAULT_PROTOCHAIN_HEADERS = 6
 """How many headers `protochain` follows: a chain as RFC 8200 recommends it has no more."""
 
 
+MAX_PROTOCHAIN_HEADERS = 100
+"""More make a program of over a thousand instructions, and no packet has them."""
+
+
 class Source(Enum):
     """Where the packets will come from; a few tests depend on it."""
 
@@ -42,10 +46,10 @@ class Options:
         resolver: Where names are looked up.
         netmask: Of the interface's IPv4 network, for `ip broadcast`; 32 bits, host order.
         source: Where the packets come from.
-        protochain_headers: How many headers `protochain` follows, at least 1.
+        protochain_headers: How many headers `protochain` follows, 1 to `MAX_PROTOCHAIN_HEADERS`.
 
     Raises:
-        ValueError: `protochain_headers` is less than 1.
+        ValueError: `protochain_headers` is out of its range.
     """
 
     dlt: int
@@ -55,8 +59,11 @@ class Options:
     protochain_headers: int = DEFAULT_PROTOCHAIN_HEADERS
 
     def __post_init__(self) -> None:
-        if self.protochain_headers < 1:
-            msg = f"protochain follows at least 1 header, not {self.protochain_headers}"
+        if not 1 <= self.protochain_headers <= MAX_PROTOCHAIN_HEADERS:
+            msg = (
+                f"protochain follows 1 to {MAX_PROTOCHAIN_HEADERS} headers, not "
+                f"{self.protochain_headers}"
+            )
             raise ValueError(msg)
 
 

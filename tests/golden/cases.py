@@ -32,7 +32,7 @@ from pfcompile.cbpf.check import check as check_program
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.listing import tcpdump
 from pfcompile.compiler import compile as compile_text
-from pfcompile.compiler import dlt_of
+from pfcompile.facts.link_types import number as dlt_of
 from pfcompile.errors import PfcompileError
 from pfcompile.ir.check import check
 from pfcompile.ir.text import parse_graph, print_graph

@@ -9,7 +9,7 @@ from pfcompile.cbpf.check import check
 from pfcompile.cbpf.interpreter import run
 from pfcompile.cbpf.listing import tcpdump
 from pfcompile.compiler import compile as compile_text
-from pfcompile.compiler import dlt_of
+from pfcompile.facts.link_types import number as dlt_of
 from pfcompile.errors import FilterError
 from pfcompile.prove import Equal, prove, satisfiable
 

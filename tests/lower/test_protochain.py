@@ -74,7 +74,7 @@ def test_the_bound_can_be_set(bound):
 
 @pytest.mark.parametrize("bound", [0, -1])
 def test_a_bound_below_one_is_refused(bound):
-    with pytest.raises(ValueError, match="at least 1 header"):
+    with pytest.raises(ValueError, match="follows 1 to"):
         compile_text("protochain 6", protochain_headers=bound)
 
 
