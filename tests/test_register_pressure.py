@@ -74,6 +74,11 @@ class Pool:
         return junction.join(relations)
 
 
+def _kind_of(refusal: FilterError) -> str:
+    expected = ("rejects all", "by zero", "31 bits")
+    return "refused when optimised" if any(e in refusal.message for e in expected) else "bad"
+
+
 def assert_means_the_same(libpcap: Libpcap, text: str) -> str:
     try:
         theirs = libpcap.compile(text, 1, optimize=False)

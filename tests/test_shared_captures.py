@@ -95,7 +95,7 @@ def packets_of(path: Path) -> dict[int, list[Captured]]:
     return found
 
 
-@dataclass(slots=True)
+@dataclass
 class OnCapture(Comparison):
     """Compares programs on the packets of a capture, instead of for every packet there could be.
 

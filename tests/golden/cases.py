@@ -32,8 +32,8 @@ from pfcompile.cbpf.check import check as check_program
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.listing import tcpdump
 from pfcompile.compiler import compile as compile_text
-from pfcompile.facts.link_types import number as dlt_of
 from pfcompile.errors import PfcompileError
+from pfcompile.facts.link_types import number as dlt_of
 from pfcompile.ir.check import check
 from pfcompile.ir.text import parse_graph, print_graph
 from pfcompile.lower.context import Options, Source

@@ -9,8 +9,8 @@ from pfcompile.cbpf.check import check
 from pfcompile.cbpf.interpreter import run
 from pfcompile.cbpf.listing import tcpdump
 from pfcompile.compiler import compile as compile_text
-from pfcompile.facts.link_types import number as dlt_of
 from pfcompile.errors import FilterError
+from pfcompile.facts.link_types import number as dlt_of
 from pfcompile.prove import Equal, prove, satisfiable
 
 if TYPE_CHECKING:
