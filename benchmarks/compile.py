@@ -7,6 +7,7 @@ its times contain that call's overhead of a few microseconds.
 
 from __future__ import annotations
 
+import random
 import resource
 import statistics
 import subprocess
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NETMASK = 0xFFFFFF00
+LIST_LENGTHS = (10, 100, 1000, 3000)
+LIBPCAP_LIST = 100
 COLD_RUNS = 7
 WARM_RUNS = 5
 
@@ -85,12 +88,39 @@ def main() -> None:
         f"\ninstructions over libpcap's: {ratio:.3f} (geometric mean); "
         f"{shorter} shorter, {len(lengths) - shorter - longer} equal, {longer} longer"
     )
+    lists()
     print("\nwarm, the usual filters that compile on each link type: median, slowest")
     for row in link_types.LINK_TYPES:
         times = [seconds for text in filters if (seconds := on_link(text, row.dlt)) is not None]
         if len(times) > len(filters) // 4:
             median, slowest = statistics.median(times) * 1000, max(times) * 1000
             print(f"  {row.name:26} {len(times):4} filters {median:7.2f} ms {slowest:7.2f} ms")
+
+
+def lists() -> None:
+    """Print what long lists cost; libpcap is asked for the short ones, its time grows cubically."""
+    rng = random.Random(1)
+    print("\nlists                     pfcompile                     libpcap")
+    with Libpcap() as libpcap:
+        for kind, value in (
+            ("host", lambda: f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}"),
+            ("port", lambda: str(rng.randrange(65536))),
+            ("net", lambda: f"10.{rng.randrange(256)}.{rng.randrange(256)}.0/24"),
+        ):
+            for count in LIST_LENGTHS:
+                text = f"{kind} " + " or ".join(value() for _ in range(count))
+                start = time.perf_counter()
+                try:
+                    ours = f"{len(pfcompile.compile(text).instructions)} instructions"
+                except pfcompile.FilterError as error:
+                    ours = error.message.partition(":")[2].partition(",")[0].strip()
+                seconds = time.perf_counter() - start
+                peer = ""
+                if count <= LIBPCAP_LIST:
+                    start = time.perf_counter()
+                    length = len(libpcap.compile(text, 1, optimize=True))
+                    peer = f"{time.perf_counter() - start:8.3f} s, {length} instructions"
+                print(f"  {count:5} {kind:5} {seconds:8.3f} s, {ours:18} {peer}")
 
 
 def on_link(text: str, dlt: int) -> float | None:

@@ -2,9 +2,9 @@
 
 Prints, for the usual filters on Ethernet and for random expressions over all link types, the number
 of instructions and the longest path over those of libpcap's optimised program: geometric mean,
-worst, how many are shorter, equal and longer. Every one of our programs is proved to mean what libpcap's
-unoptimised one means; where that fails (libpcap 1.10.6 differs from 1.11) the expression is left out
-and counted.
+worst, how many are shorter, equal and longer. Every one of our programs is proved to mean what
+libpcap's unoptimised one means; where that fails (libpcap 1.10.6 differs from 1.11) the expression
+is left out and counted.
 """
 
 from __future__ import annotations
