@@ -367,9 +367,6 @@ def _with(table: Mapping[K, V], key: K, value: V) -> dict[K, V]:
     return longer
 
 
-NOTHING: Final = Facts()
-
-
 def _membership(ranges: RangeList, inside: bool) -> Known:
     """Return what is known of a value that is in a set of numbers, or is not."""
     if not inside:

@@ -81,6 +81,12 @@ class _Writer:
 
     def __init__(self, codes: Mapping[Label, Code]) -> None:
         self._codes = codes
+        # The kernel's check takes what follows a return for reached from there, with the scratch
+        # words that were set there (check_load_and_stores, net/core/filter.c): where a program has
+        # scratch words, it returns only at its end.
+        self._returns_anywhere = not any(
+            step.op in (Op.ST, Op.STX) for code in codes.values() for step in code.steps
+        )
         self._reversed: list[Instruction] = []
         self._places: dict[Label, int] = {}
         self._steps: dict[Label, int] = {}
@@ -138,7 +144,7 @@ class _Writer:
     def _go(self, target: Label) -> None:
         """Write the instruction that goes to `target`, or does what is done there."""
         code = self._codes[target]
-        if code.returns is not None:
+        if code.returns is not None and self._returns_anywhere:
             self._put(Instruction(Op.RET_K.value, 0, 0, code.returns))
         else:
             self._put(Instruction(Op.JA.value, 0, 0, self._distance(self._places[target])))

@@ -176,6 +176,26 @@ def upper_bound(value: Value) -> int:
             return WORD
 
 
+def _fits(op: ArithmeticOp, right: Value) -> bool:
+    """Return whether `right` may stand at the right of an operator, as far as is known."""
+    if not isinstance(right, Const):
+        return True
+    if op in _DIVISIONS:
+        return right.value != 0
+    return op not in _SHIFTS or right.value <= _LARGEST_SHIFT
+
+
+def _is_plainly_constant(value: Value) -> bool:
+    """Return whether a value is made of numbers only."""
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, Const | Arithmetic):
+            return False
+        waiting += parts(node)
+    return True
+
+
 class Simplifier:
     """Simplifies values, each only once."""
 
@@ -199,7 +219,10 @@ class Simplifier:
                 assert base is not None
                 return load_at(size, add_offsets(self(base), const(offset)))
             case Arithmetic(op=op, left=left, right=right):
-                left, right = self(left), self(right)
+                asked, left, right = right, self(left), self(right)
+                if not _fits(op, right) and not _is_plainly_constant(asked):
+                    # Not the writer's mistake: only the simplifier knows that it is constant.
+                    right = asked
                 simple = binary(op, left, right)
                 if may_end(value) and not may_end(simple):
                     return arithmetic(op, left, right)

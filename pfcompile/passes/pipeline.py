@@ -10,6 +10,7 @@ from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.merge_alike import merge_alike
 from pfcompile.passes.order_switches import order_switches
+from pfcompile.passes.refuse_impossible import refuse_impossible
 from pfcompile.passes.swap_tests import swap_tests
 from pfcompile.passes.thread_jumps import thread_all_jumps
 
@@ -25,6 +26,7 @@ PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     order_switches,
     group_tests,
     thread_all_jumps,
+    refuse_impossible,
 )
 
 

@@ -18,7 +18,8 @@ divides by what may be zero.
 
 In one walk in topological order an edge is threaded when all edges into its source are. A test that
 vanishes because its sides have become one lets ways past it that had met there, so the walk is made
-again as long as it removes blocks: each time there are fewer.
+again as long as it changes anything: each time some way through the graph has fewer tests, and none
+has more.
 
 Source: Begel, McCanne, Graham, "BPF+", SIGCOMM 1999, section 3.2.
 """
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.analysis.facts import NOTHING, Facts
+from pfcompile.analysis.facts import Facts
 from pfcompile.ir.graph import Accept, Branch, Builder, Graph, Label, Let, Reject
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ _LONGEST_WALK: Final = 32
 
 
 def thread_all_jumps(graph: Graph) -> Graph:
-    """Return `graph` after as many walks as remove something."""
+    """Return `graph` after as many walks as change something."""
     while True:
         threaded = thread_jumps(graph)
-        if len(threaded) >= len(graph):
+        if threaded.blocks == graph.blocks:
             return threaded
         graph = threaded
 
@@ -71,7 +72,8 @@ def thread_jumps(graph: Graph) -> Graph:
             arriving[label] = facts if known is None else known.met(facts)
         return label
 
-    entry = arrive(follow(graph.entry, NOTHING), NOTHING)
+    nothing = Facts()
+    entry = arrive(follow(graph.entry, nothing), nothing)
     for label in graph.labels:
         facts = arriving.pop(label, None)
         block = graph[label]

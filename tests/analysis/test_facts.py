@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pfcompile.analysis.facts import NOTHING
+from pfcompile.analysis.facts import Facts
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Test as GraphTest
 from pfcompile.ir.text import print_test, print_value
@@ -30,7 +30,7 @@ class Way:
     def __init__(self, maker, packet, length):
         self.maker, self.packet, self.length = maker, packet, length
         self.variables = {variable(n): maker.rng.randrange(64) for n in range(VARIABLES)}
-        self.facts = NOTHING
+        self.facts = Facts()
         self.log = []
 
     def value(self, value):
@@ -158,4 +158,4 @@ def is_(value, number, op=Comparison.EQ):
     ],
 )
 def test_what_a_test_tells(assumed, holds, asked_for, decided):
-    assert NOTHING.assume(assumed, holds).decide(asked_for) is decided
+    assert Facts().assume(assumed, holds).decide(asked_for) is decided
