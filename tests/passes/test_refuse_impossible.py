@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pfcompile import FilterError, compile as compile_text
+from pfcompile import FilterError
+from pfcompile import compile as compile_text
 from pfcompile.cbpf.check import check
 
 IMPOSSIBLE = (
