@@ -19,14 +19,17 @@ from pfcompile.lower.context import (
     Options,
     Source,
 )
-from pfcompile.lower.lowering import check_operands, lower
+from pfcompile.lower.lowering import check_operands, is_left_as_written, lower
 from pfcompile.names.resolvers import SystemResolver
-from pfcompile.passes.pipeline import optimise
+from pfcompile.passes.fold import check_arithmetic
+from pfcompile.passes.pipeline import shorten, simplify
 from pfcompile.program import Program
 from pfcompile.syntax.parser import Unfinished, parse_partly
 
 if TYPE_CHECKING:
+    from pfcompile.ir.graph import Graph
     from pfcompile.names.answers import Resolver
+    from pfcompile.syntax import tree
 
 DEFAULT_SNAPLEN = 262144
 """What tcpdump captures of a packet at most, and returns from its filters."""
@@ -103,9 +106,11 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
             raise expression.error
         graph = lower(expression, text, options)
         if request.optimize:
-            graph = optimise(graph, count_instructions)
+            graph = simplify(graph)
             if isinstance(graph[graph.entry], Reject):
                 raise rejects_all(expression, text, options)
+            _check_arithmetic(graph, expression, request)
+            graph = shorten(graph, count_instructions)
         return generate(graph, snaplen)
     except FilterError as error:
         # What is found in the graph or the program knows its place but not the text.
@@ -114,6 +119,18 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
     except RecursionError:
         message = "expression is nested too deeply"
         raise FilterError(message, text) from None
+
+
+def _check_arithmetic(graph: Graph, expression: tree.Expression, request: _Request) -> None:
+    """Raise FilterError for a division by a constant 0 and the like, where libpcap would.
+
+    It finds one that is computed only while it optimises, which it does not do with every filter.
+    """
+    try:
+        check_arithmetic(graph)
+    except FilterError:
+        if not is_left_as_written(expression, request.text, request.options):
+            raise
 
 
 def _netmask(netmask: int | str | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.facts import ip_protocols, isis, link_protocols
 from pfcompile.facts.link_layouts import layout
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pfcompile.ir.graph import Graph
     from pfcompile.ir.values import Variable
 
-__all__ = ["check_operands", "lower"]
+__all__ = ["check_operands", "is_left_as_written", "lower"]
 
 
 def lower(
@@ -74,6 +74,46 @@ def lower(
     whole = every(preamble.computation(used), formula)
     in_use = set(_used_variables(whole))
     return to_graph(whole, [each for each in handed_out if each in in_use])
+
+
+_PRISM: Final = 119
+
+
+def is_left_as_written(expression: tree.Expression, text: str, options: Options) -> bool:
+    """Return whether libpcap would not optimise this filter.
+
+    It leaves alone what loops (`protochain`), `geneve`, all on a Prism header, and what needs to
+    know where the payload of an 802.11 frame begins.
+    """
+    if options.dlt == _PRISM or any(_is_left_alone(node) for node in _primitives(expression)):
+        return True
+    known = layout(options.dlt)
+    preamble = Preamble(known, [])
+    context = Context(text, options, preamble.frame)
+    used = set(_used_variables(_formula(context, expression)))
+    return known.is_wlan and preamble.frame.payload in used
+
+
+def _is_left_alone(node: tree.Primitive) -> bool:
+    match node:
+        case tree.Encapsulation(word="geneve"):
+            return True
+        case tree.Qualified(qualifiers=tree.Qualifiers(kind=tree.Kind.PROTOCHAIN)):
+            return True
+        case _:
+            return False
+
+
+def _primitives(node: tree.Expression) -> Iterator[tree.Primitive]:
+    match node:
+        case tree.Chain(first=first, links=links):
+            yield from _primitives(first)
+            for link in links:
+                yield from _primitives(link.operand)
+        case tree.Not(operand=operand):
+            yield from _primitives(operand)
+        case _:
+            yield node
 
 
 def check_operands(operands: tuple[tree.Expression, ...], text: str, options: Options) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.passes.drop_dead_lets import drop_dead_lets
-from pfcompile.passes.fold import check_arithmetic, fold
+from pfcompile.passes.fold import fold
 from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.merge_alike import merge_alike
@@ -39,28 +39,19 @@ SEARCHES: Final[tuple[Callable[[Graph, Callable[[Graph], int]], Graph], ...]] = 
 
 
 def simplify(graph: Graph) -> Graph:
-    """Return the graph after the passes that need no cost: what is known of every packet is gone.
-
-    Raises:
-        FilterError: A constant division by zero or too long a shift came to light.
-    """
+    """Return the graph after the passes that need no cost."""
     for rewrite in PIPELINE:
         graph = rewrite(graph)
-    check_arithmetic(graph)
     return graph
 
 
-def optimise(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
-    """Return the graph after all passes.
+def shorten(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+    """Return a simplified graph after the passes that try what makes the program shorter.
 
     Args:
-        graph: What lowering gave.
+        graph: What `simplify` gave.
         cost: How many instructions a graph becomes.
-
-    Raises:
-        FilterError: A constant division by zero or too long a shift came to light.
     """
-    graph = simplify(graph)
     for search in SEARCHES:
         graph = search(graph, cost)
     return graph

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pfcompile import passes
 from pfcompile.cbpf.generate import generate
 from pfcompile.passes import pipeline
+from pfcompile.passes.fold import check_arithmetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,14 @@ def _all_passes() -> dict[str, Callable[..., Graph]]:
     }
 
 
-PASSES: Final = _all_passes()
+def _optimise(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+    """Return the graph after all passes, as the compiler strings them together."""
+    graph = pipeline.simplify(graph)
+    check_arithmetic(graph)
+    return pipeline.shorten(graph, cost)
+
+
+PASSES: Final = _all_passes() | {"optimise": _optimise}
 """Functions from graph to graph, by name; the whole pipeline is one of them, `optimise`."""
 
 
