@@ -52,6 +52,14 @@ def shorten(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
         graph: What `simplify` gave.
         cost: How many instructions a graph becomes.
     """
+    counted: dict[Graph, int] = {}
+
+    def count(candidate: Graph) -> int:
+        """Return a graph's cost; what one search ends with, the next begins with."""
+        if candidate not in counted:
+            counted[candidate] = cost(candidate)
+        return counted[candidate]
+
     for search in SEARCHES:
-        graph = search(graph, cost)
+        graph = search(graph, count)
     return graph

@@ -42,14 +42,23 @@ _LONGEST_WALK: Final = 32
 def thread_all_jumps(graph: Graph) -> Graph:
     """Return `graph` after as many walks as change something."""
     while True:
-        threaded = thread_jumps(graph)
-        if threaded.blocks == graph.blocks:
+        threaded, is_settled = _walk(graph)
+        if is_settled or threaded.blocks == graph.blocks:
             return threaded
         graph = threaded
 
 
 def thread_jumps(graph: Graph) -> Graph:
     """Return `graph` with each edge leading to the first block that is not decided on it."""
+    return _walk(graph)[0]
+
+
+def _walk(graph: Graph) -> tuple[Graph, bool]:
+    """Return the graph after one walk, and whether another would find nothing more.
+
+    That is so where no test has vanished and no two blocks have become one: then the facts of this
+    walk were those of the graph that it leaves.
+    """
     arriving: dict[Label, Facts] = {}
     threaded: dict[Label, Block | Label] = {}
 
@@ -97,7 +106,11 @@ def thread_jumps(graph: Graph) -> Graph:
                 facts = facts.set_to(variable, value)
                 after = arrive(follow(after, facts), facts)
                 threaded[label] = Let(variable, value, after, origin)
-    return _rebuilt(threaded, graph, entry)
+    rebuilt = _rebuilt(threaded, graph, entry)
+    kept = sum(isinstance(block, Branch | Let) for block in threaded.values())
+    left = sum(isinstance(block, Branch | Let) for block in rebuilt.blocks)
+    vanished = any(isinstance(block, int) for block in threaded.values())
+    return rebuilt, kept == left and not vanished
 
 
 def _rebuilt(blocks: dict[Label, Block | Label], graph: Graph, entry: Label) -> Graph:
