@@ -48,11 +48,6 @@ def thread_all_jumps(graph: Graph) -> Graph:
         graph = threaded
 
 
-def thread_jumps(graph: Graph) -> Graph:
-    """Return `graph` with each edge leading to the first block that is not decided on it."""
-    return _walk(graph)[0]
-
-
 def _walk(graph: Graph) -> tuple[Graph, bool]:
     """Return the graph after one walk, and whether another would find nothing more.
 
