@@ -11,12 +11,14 @@ Wegman and Zadeck's lattice of constants, taken further.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.ranges import RangeList, complement, contains, within
 from pfcompile.ir.values import (
+    REMEMBERED,
     Ancillary,
     Arithmetic,
     Const,
@@ -103,8 +105,13 @@ class Known:
 
 ANYTHING: Final = Known()
 IMPOSSIBLE: Final = Known(low=1, high=0)
+_SIZED: Final = {
+    size: Known(WORD & ~((1 << 8 * size) - 1), 0, 0, (1 << 8 * size) - 1) for size in (1, 2, 4)
+}
+"""What is known of a load before anything is known of the packet."""
 
 
+@lru_cache(REMEMBERED)
 def exactly(number: int) -> Known:
     """Return the knowledge that a value is `number`."""
     return Known(WORD, number, number, number, among=frozenset({number}))
@@ -123,6 +130,8 @@ def one_of(numbers: frozenset[int]) -> Known:
 
 def both(a: Known, b: Known) -> Known:
     """Return what is known where `a` and `b` hold."""
+    if a is b or b is ANYTHING:
+        return a
     if (a.bits ^ b.bits) & a.mask & b.mask:
         return IMPOSSIBLE
     excluded = a.excluded | b.excluded
@@ -140,6 +149,8 @@ def both(a: Known, b: Known) -> Known:
 
 def either(a: Known, b: Known) -> Known:
     """Return what is known where `a` or `b` holds."""
+    if a is b:
+        return a
     if a.among is not None and b.among is not None:
         candidates = a.among | b.among
         if len(candidates) <= _MOST_CANDIDATES:
@@ -187,9 +198,7 @@ class Facts:
             case Const(value=k):
                 return exactly(k)
             case Load(size=size):
-                computed = Known(WORD & ~((1 << 8 * size) - 1), 0, 0, (1 << 8 * size) - 1)
-                if self._bytes:
-                    computed = both(computed, self._from_bytes(value))
+                computed = both(_SIZED[size], self._from_bytes(value))
             case PacketLength() | Ancillary() | Variable() | Numbers():
                 computed = ANYTHING
             case Arithmetic(op=op, left=left, right=right):
@@ -200,14 +209,12 @@ class Facts:
     def _from_bytes(self, load: Load) -> Known:
         """Return what the known bits of its bytes say of a load."""
         mask = bits = 0
-        for i in range(load.size):
-            known = self._bytes.get((load.base, load.offset + i & WORD))
-            mask <<= 8
-            bits <<= 8
-            if known is not None:
-                mask |= known[0]
-                bits |= known[1]
-        return Known(mask, bits).narrowed()
+        if self._bytes:
+            for i in range(load.size):
+                byte_mask, byte_bits = self._bytes.get((load.base, load.offset + i & WORD), (0, 0))
+                mask = mask << 8 | byte_mask
+                bits = bits << 8 | byte_bits
+        return Known(mask, bits).narrowed() if mask else ANYTHING
 
     def decide(self, test: Test) -> bool | None:
         """Return the outcome of `test` where it is known, else None."""

@@ -117,6 +117,8 @@ def _allot(graph: Graph, order: Sequence[Label]) -> dict[Variable, int]:
 
 def _without_dead_stores(codes: dict[Label, Code]) -> dict[Label, Code]:
     """Return `codes` without stores to scratch words that are never read."""
+    if not any(step.op in _STORES for code in codes.values() for step in code.steps):
+        return codes
     read = {step.k for code in codes.values() for step in code.steps if step.op in _RELOADS}
     return {
         label: Code(

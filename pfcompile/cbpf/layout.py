@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.ir.graph import Accept, Reject, successors
@@ -19,8 +18,7 @@ _FARTHEST: Final = 255
 """A conditional jump's distances are bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(NamedTuple):
     """A block's instructions and how it ends.
 
     Attributes:

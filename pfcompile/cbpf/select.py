@@ -7,7 +7,7 @@ on every way to a block is not loaded again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.isa import ANCILLARY_BASE, SCRATCH_WORDS, Op
 from pfcompile.errors import FilterError
@@ -65,8 +65,7 @@ COMMUTATIVE: Final = frozenset(
 _LARGEST_SHIFT: Final = 31
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """An instruction that goes on to the next one."""
 
     op: Op
@@ -103,7 +102,7 @@ class State:
         """Drop what depends on a variable that is about to change."""
 
         def stale(value: Value | None) -> bool:
-            return value is not None and any(found is variable for found in variables(value))
+            return value is not None and variable in variables(value)
 
         if stale(self.a):
             self.a = None

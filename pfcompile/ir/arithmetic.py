@@ -23,6 +23,9 @@ class ArithmeticOp(Enum):
     LSH = "<<"
     RSH = ">>"
 
+    # Members are single objects; Enum would hash their names anew each time.
+    __hash__ = object.__hash__
+
 
 def alu(op: ArithmeticOp, a: int, b: int) -> int | None:
     """Return `a op b` modulo 2**32, or None for a division or modulus by zero.

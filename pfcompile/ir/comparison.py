@@ -16,3 +16,6 @@ class Comparison(Enum):
     GE = ">="
     SET = "&"
     IN = "in"
+
+    # Members are single objects; Enum would hash their names anew each time.
+    __hash__ = object.__hash__

@@ -7,6 +7,7 @@ Build them with the functions at the end (`const`, `load`, ...), never by callin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -14,7 +15,7 @@ from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.ranges import RangeList, normal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -77,6 +78,9 @@ class Numbers:
 
 
 Value: TypeAlias = Const | Load | PacketLength | Ancillary | Arithmetic | Variable | Numbers
+
+REMEMBERED: Final = 4096
+"""Values whose properties are kept: a filter asks for those of the same few again and again."""
 
 _interned: Final[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
 
@@ -179,6 +183,7 @@ def parts(value: Value) -> tuple[Value, ...]:
             return ()
 
 
+@lru_cache(REMEMBERED)
 def may_end(value: Value) -> bool:
     """Return whether computing `value` may end the filter with "no match": a division by zero.
 
@@ -201,11 +206,14 @@ def may_end(value: Value) -> bool:
 _DIVISIONS: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
 
 
-def variables(value: Value) -> Iterator[Variable]:
-    """Yield every variable in `value`, perhaps more than once."""
+@lru_cache(REMEMBERED)
+def variables(value: Value) -> frozenset[Variable]:
+    """Return the variables that `value` is computed from."""
+    found = set()
     waiting = [value]
     while waiting:
         node = waiting.pop()
         if isinstance(node, Variable):
-            yield node
+            found.add(node)
         waiting += parts(node)
+    return frozenset(found)

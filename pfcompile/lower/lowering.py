@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.facts import ip_protocols, isis, link_protocols
 from pfcompile.facts.link_layouts import layout
-from pfcompile.ir.values import Value, variables
+from pfcompile.ir.values import variables
 from pfcompile.lower import fields, iso, transport, tunnels
 from pfcompile.lower.arithmetic import relation
 from pfcompile.lower.context import Context, Options
@@ -292,10 +292,10 @@ def _used_variables(formula: Formula) -> Iterator[Variable]:
     while waiting:
         match waiting.pop():
             case Check(test=test):
-                yield from _in_values(test.left, test.right)
+                yield from variables(test.left) | variables(test.right)
             case Assign(variable=target, value=value):
                 yield target
-                yield from _in_values(value)
+                yield from variables(value)
             case Opposite(operand=operand) | Marked(formula=operand):
                 waiting.append(operand)
             case Joined(first=first, rest=rest):
@@ -303,8 +303,3 @@ def _used_variables(formula: Formula) -> Iterator[Variable]:
                 waiting += [operand for _, operand in rest]
             case Always():
                 pass
-
-
-def _in_values(*values: Value) -> Iterator[Variable]:
-    for value in values:
-        yield from variables(value)

@@ -21,11 +21,13 @@ from pfcompile.ir.graph import Accept, Block, Branch, Builder, Graph, Label, Let
 from pfcompile.ir.values import may_end, variables
 
 if TYPE_CHECKING:
-    from pfcompile.ir.values import Value, Variable
+    from pfcompile.ir.values import Variable
 
 
 def drop_dead_lets(graph: Graph) -> Graph:
     """Return `graph` without assignments to variables that are not read before they are set."""
+    if not any(isinstance(block, Let) for block in graph.blocks):
+        return graph
     read_below: dict[Label, frozenset[Variable]] = {}
 
     def rewrite(builder: Builder, block: Block) -> Label:
@@ -35,17 +37,14 @@ def drop_dead_lets(graph: Graph) -> Graph:
                 read: frozenset[Variable] = frozenset()
             case Branch(test=test, yes=yes, no=no):
                 label = builder.add(block)
-                read = read_below[yes] | read_below[no] | _read(test.left, test.right)
+                own = variables(test.left) | variables(test.right)
+                read = read_below[yes] | read_below[no] | own
             case Let(variable=variable, value=value, next=after):
                 if variable not in read_below[after] and not may_end(value):
                     return after
                 label = builder.add(block)
-                read = read_below[after] - {variable} | _read(value)
+                read = read_below[after] - {variable} | variables(value)
         read_below[label] = read
         return label
 
     return rebuild(graph, rewrite)
-
-
-def _read(*values: Value) -> frozenset[Variable]:
-    return frozenset(found for value in values for found in variables(value))

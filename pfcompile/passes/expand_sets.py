@@ -53,16 +53,28 @@ def expand_beginnings(graph: Graph, most: int) -> tuple[Graph, int]:
     """
     left_out = 0
     for block in graph.blocks:
-        if isinstance(block, Branch) and isinstance(block.test.right, Numbers):
-            rest = _comparisons(_shifted(block.test.left, block.test.right.ranges)[1][most:])
+        asked = _asked(block)
+        if asked is not None:
+            rest = _comparisons(asked[1][most:])
             left_out += rest + rest // _LEAF
     return _expanded(graph, most), left_out
 
 
+def _asked(block: Block) -> tuple[Value, RangeList] | None:
+    """Return the value and the set that a block compares, None where it asks for no set."""
+    if isinstance(block, Branch) and isinstance(block.test.right, Numbers):
+        return _shifted(block.test.left, block.test.right.ranges)
+    return None
+
+
 def _expanded(graph: Graph, most: int | None) -> Graph:
+    if not any(map(_asked, graph.blocks)):
+        return graph
+
     def rewrite(builder: Builder, block: Block) -> Label:
-        if isinstance(block, Branch) and isinstance(block.test.right, Numbers):
-            left, ranges = _shifted(block.test.left, block.test.right.ranges)
+        asked = _asked(block)
+        if asked is not None and isinstance(block, Branch):
+            left, ranges = asked
             return _Expansion(builder, block, left).expand(ranges[:most])
         return builder.add(block)
 

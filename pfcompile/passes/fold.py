@@ -15,6 +15,7 @@ filter.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from pfcompile.errors import FilterError
@@ -35,6 +36,7 @@ from pfcompile.ir.graph import (
 )
 from pfcompile.ir.ranges import complement, contains, within
 from pfcompile.ir.values import (
+    REMEMBERED,
     Ancillary,
     Arithmetic,
     Const,
@@ -150,6 +152,7 @@ _DIVISIONS: Final = {
 }
 
 
+@lru_cache(REMEMBERED)
 def upper_bound(value: Value) -> int:
     """Return a number that `value` never exceeds."""
     match value:

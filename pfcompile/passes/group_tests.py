@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
@@ -38,21 +38,23 @@ if TYPE_CHECKING:
     from pfcompile.ir.graph import Block
 
 
+_Tests: TypeAlias = "list[tuple[Branch, bool]]"
+"""Tests of a row, each with whether its way out is its yes side."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """Tests one after the other, each with a way out to one place.
 
     Attributes:
         members: Labels of the tests.
-        blocks: The tests.
-        leaves_on_yes: For each, which side is the way out.
+        tests: The tests.
         exit: Where they all lead out to.
         end: Where the last one goes on to.
     """
 
     members: Sequence[Label]
-    blocks: Sequence[Branch]
-    leaves_on_yes: Sequence[bool]
+    tests: _Tests
     exit: Label
     end: Label
 
@@ -63,22 +65,25 @@ def group_tests(graph: Graph) -> Graph:
         target for block in graph.blocks for target in dict.fromkeys(successors(block))
     )
     value_before = _values_before(graph)
-    row_of: dict[Label, _Row] = {}
+    grouped_at: dict[Label, tuple[_Row, _Tests | None]] = {}
     inside: set[Label] = set()
     for label in graph.labels:
         if label not in inside:
             row = _row(graph, label, reached_from)
             if row is not None:
                 inside.update(row.members[1:])
-                row_of[label] = row
+                grouped = _grouped(row, value_before.get(label))
+                if grouped != row.tests:
+                    grouped_at[label] = row, grouped
+    if not grouped_at:
+        return graph
 
     def rewrite(
         builder: Builder, label: Label, block: Block, names: Mapping[Label, Label]
     ) -> Label:
-        row = row_of.get(label)
-        if row is None:
+        if label not in grouped_at:
             return builder.add(block)
-        return _write_row(builder, row, _grouped(row, value_before.get(label)), names)
+        return _write_row(builder, *grouped_at[label], names)
 
     return rebuild_with(graph, rewrite)
 
@@ -95,7 +100,8 @@ def _row(graph: Graph, first: Label, reached_from: Counter[Label]) -> _Row | Non
 
 def _row_to(graph: Graph, first: Label, way_out: Label, reached_from: Counter[Label]) -> _Row:
     """Return the longest row that begins at `first` and whose way out is `way_out`."""
-    members, blocks, leaves_on_yes = [], [], []
+    members: list[Label] = []
+    tests: _Tests = []
     label = first
     while True:
         block = graph[label]
@@ -106,12 +112,11 @@ def _row_to(graph: Graph, first: Label, way_out: Label, reached_from: Counter[La
         ):
             break
         members.append(label)
-        blocks.append(block)
-        leaves_on_yes.append(block.yes == way_out)
+        tests.append((block, block.yes == way_out))
         label = block.no if block.yes == way_out else block.yes
         if reached_from[label] != 1:
             break
-    return _Row(members, blocks, leaves_on_yes, way_out, label)
+    return _Row(members, tests, way_out, label)
 
 
 def _values_before(graph: Graph) -> dict[Label, Value | None]:
@@ -154,7 +159,7 @@ def _key(block: Branch, leaves_on_yes: bool) -> Value:
     return block.test.left if leaving is None else leaving[0]
 
 
-def _united(tests: Sequence[tuple[Branch, bool]]) -> list[tuple[Branch, bool]] | None:
+def _united(tests: _Tests) -> _Tests | None:
     """Return the tests of one value, those that are sets of numbers made one.
 
     None where one of them always leads out, whatever the value.
@@ -167,7 +172,7 @@ def _united(tests: Sequence[tuple[Branch, bool]]) -> list[tuple[Branch, bool]] |
         else:
             sets.append((block, leaves_on_yes, leaving))
     if len(sets) < 2:
-        return list(tests)
+        return tests
     value = sets[0][2][0]
     out = normal(pair for _, _, (_, ranges) in sets for pair in ranges)
     membership = Test(Comparison.IN, value, numbers(out))
@@ -180,14 +185,14 @@ def _united(tests: Sequence[tuple[Branch, bool]]) -> list[tuple[Branch, bool]] |
     return [(united, not swapped), *others]
 
 
-def _grouped(row: _Row, loaded: Value | None) -> list[tuple[Branch, bool]] | None:
+def _grouped(row: _Row, loaded: Value | None) -> _Tests | None:
     """Return a row's tests, each with whether it leads out on yes, in their new order.
 
     Those of one value stand together, and those of `loaded` first of all. None where the row always
     leads out.
     """
-    by_value: dict[Value, list[tuple[Branch, bool]]] = {}
-    for block, leaves_on_yes in zip(row.blocks, row.leaves_on_yes, strict=True):
+    by_value: dict[Value, _Tests] = {}
+    for block, leaves_on_yes in row.tests:
         by_value.setdefault(_key(block, leaves_on_yes), []).append((block, leaves_on_yes))
     values = sorted(by_value, key=lambda value: value is not loaded)
     grouped = []
@@ -202,7 +207,7 @@ def _grouped(row: _Row, loaded: Value | None) -> list[tuple[Branch, bool]] | Non
 def _write_row(
     builder: Builder,
     row: _Row,
-    tests: Sequence[tuple[Branch, bool]] | None,
+    tests: _Tests | None,
     names: Mapping[Label, Label],
 ) -> Label:
     """Return where the row begins in the new graph, its tests in their new order."""

@@ -23,7 +23,7 @@ from pfcompile.ir.graph import Accept, Branch, Graph, Label, Reject, rebuild_wit
 from pfcompile.passes.swap_tests import exclude_each_other
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pfcompile.ir.graph import Block, Builder
 
@@ -41,6 +41,10 @@ def order_switches(graph: Graph) -> Graph:
             rows[label] = row
             inside.update(members)
 
+    rows = {label: row for label, row in rows.items() if row != _ordered(graph, row)}
+    if not rows:
+        return graph
+
     def rewrite(
         builder: Builder, label: Label, block: Block, names: Mapping[Label, Label]
     ) -> Label:
@@ -48,8 +52,7 @@ def order_switches(graph: Graph) -> Graph:
         if row is None:
             return builder.add(block)
         after = names[row[-1].no]
-        ordered = sorted(row, key=lambda member: _decides(graph, member))
-        for member in reversed(ordered):
+        for member in reversed(_ordered(graph, row)):
             after = builder.add(Branch(member.test, names[member.yes], after, member.origin))
         return after
 
@@ -80,5 +83,6 @@ _LONGEST = 64
 """Tests of one switch that are looked at together."""
 
 
-def _decides(graph: Graph, block: Branch) -> bool:
-    return isinstance(graph[block.yes], Accept | Reject)
+def _ordered(graph: Graph, row: Sequence[Branch]) -> list[Branch]:
+    """Return the tests of a row, those last that decide the filter."""
+    return sorted(row, key=lambda member: isinstance(graph[member.yes], Accept | Reject))

@@ -89,9 +89,10 @@ def _walk(graph: Graph) -> tuple[Graph, bool]:
             case Branch(test=test, yes=yes, no=no, origin=origin):
                 if_yes, if_no = facts.assume(test, True), facts.assume(test, False)
                 yes_end, no_end = follow(yes, if_yes), follow(no, if_no)
-                if follow(no, if_yes) == yes_end and not test.may_end:
+                # Ways lead to higher labels only: a side above an end never comes there.
+                if no <= yes_end and not test.may_end and follow(no, if_yes) == yes_end:
                     threaded[label] = arrive(follow(no, facts), facts)
-                elif follow(yes, if_no) == no_end and not test.may_end:
+                elif yes <= no_end and not test.may_end and follow(yes, if_no) == no_end:
                     threaded[label] = arrive(follow(yes, facts), facts)
                 else:
                     arrive(yes_end, if_yes)
