@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pfcompile.cbpf.generate import count_instructions, generate
+from pfcompile.cbpf.generate import generate, measure
 from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.contradiction import rejects_all
 from pfcompile.errors import FilterError
@@ -22,6 +22,7 @@ from pfcompile.lower.context import (
 from pfcompile.lower.lowering import check_operands, is_left_as_written, lower
 from pfcompile.names.resolvers import SystemResolver
 from pfcompile.passes.fold import check_arithmetic
+from pfcompile.passes.observer import observed
 from pfcompile.passes.pipeline import shorten, simplify
 from pfcompile.program import Program
 from pfcompile.syntax.parser import Unfinished, parse_partly
@@ -29,10 +30,17 @@ from pfcompile.syntax.parser import Unfinished, parse_partly
 if TYPE_CHECKING:
     from pfcompile.ir.graph import Graph
     from pfcompile.names.answers import Resolver
+    from pfcompile.passes.observer import Observer
     from pfcompile.syntax import tree
 
 DEFAULT_SNAPLEN = 262144
 """What tcpdump captures of a packet at most, and returns from its filters."""
+
+VERIFY_SECONDS: Final = 30.0
+"""How long a proof may take: what is proved at all is mostly proved in a tenth of a second."""
+
+_LONGEST_PROOF: Final = 1_000_000.0
+"""Seconds; z3 takes a limit of 32 bits, in milliseconds."""
 
 
 def compile(  # noqa: A001 - the interface's word, as in `re.compile`
@@ -46,6 +54,9 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
     savefile: bool = False,
     resolver: Resolver | None = None,
     protochain_headers: int = DEFAULT_PROTOCHAIN_HEADERS,
+    verify: bool = False,
+    verify_seconds: float = VERIFY_SECONDS,
+    observer: Observer | None = None,
 ) -> Program:
     """Return the program for a filter expression.
 
@@ -60,9 +71,17 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
         savefile: For the packets of a capture file, perhaps from another operating system.
         resolver: Where names are looked up; the system by default.
         protochain_headers: How many headers `protochain` follows, at least 1.
+        verify: Whether to prove with z3 that the optimised program is the same as the unoptimised
+            one: that both give the same verdict on every packet that neither reads past the end of.
+        verify_seconds: How long the proof may take, at most a million seconds.
+        observer: Is called after each stage with its name, its product and its seconds
+            (`passes.observer.Stage`).
 
     Raises:
         FilterError: The expression is wrong, or no packet can match it.
+        InternalError: The proof failed: the optimiser is wrong, for a packet that the message has.
+        ProgramError: The proof was not done in time.
+        MissingExtraError: A proof is wanted, and z3 is not installed.
         ValueError: There is no such link type, or another argument is out of its range.
 
     Source: pcap-filter(7), pcap_compile(3).
@@ -74,7 +93,19 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
         source=Source.LIVE if live else Source.SAVEFILE if savefile else Source.UNKNOWN,
         protochain_headers=protochain_headers,
     )
-    instructions = _instructions(_Request(text, options, snaplen, optimize))
+    if not 0 < verify_seconds <= _LONGEST_PROOF:
+        msg = f"{verify_seconds} seconds for a proof is not between 0 and {_LONGEST_PROOF:.0f}"
+        raise ValueError(msg)
+    request = _Request(
+        text,
+        options,
+        snaplen,
+        optimize,
+        verify=verify and optimize,
+        verify_ms=int(verify_seconds * 1000),
+        observer=observer,
+    )
+    instructions = _instructions(request)
     kept = None if options.netmask == NETMASK_UNKNOWN else options.netmask
     return Program(instructions, options.dlt, snaplen, text, optimize, netmask=kept)
 
@@ -85,6 +116,9 @@ class _Request:
     options: Options
     snaplen: int
     optimize: bool
+    verify: bool
+    verify_ms: int
+    observer: Observer | None
 
 
 def _instructions(request: _Request) -> tuple[Instruction, ...]:
@@ -97,21 +131,18 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
         msg = f"snaplen {snaplen} is not between 1 and {WORD}"
         raise ValueError(msg)
     try:
-        expression = parse_partly(text)
+        expression = observed(request.observer, "parse", parse_partly, text)
         if expression is None:
             layout(options.dlt)  # an unknown link type is one for an empty filter as well
             return (Instruction(Op.RET_K.value, 0, 0, snaplen),)
         if isinstance(expression, Unfinished):
             check_operands(expression.operands, text, options)
             raise expression.error
-        graph = lower(expression, text, options)
-        if request.optimize:
-            graph = simplify(graph)
-            if isinstance(graph[graph.entry], Reject):
-                raise rejects_all(expression, text, options)
-            _check_arithmetic(graph, expression, request)
-            graph = shorten(graph, count_instructions)
-        return generate(graph, snaplen)
+        lowered = observed(request.observer, "lower", lower, expression, text, options)
+        graph = _optimized(lowered, expression, request) if request.optimize else lowered
+        instructions = observed(request.observer, "generate", generate, graph, snaplen)
+        if request.verify:
+            observed(request.observer, "verify", _verify, instructions, lowered, request)
     except FilterError as error:
         # What is found in the graph or the program knows its place but not the text.
         error.text = text
@@ -119,6 +150,28 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
     except RecursionError:
         message = "expression is nested too deeply"
         raise FilterError(message, text) from None
+    return instructions
+
+
+def _optimized(lowered: Graph, expression: tree.Expression, request: _Request) -> Graph:
+    """Return the graph after all passes; raises FilterError where no packet can match."""
+    graph = simplify(lowered, request.observer)
+    if isinstance(graph[graph.entry], Reject):
+        if request.verify:
+            nothing = generate(graph, request.snaplen)
+            observed(request.observer, "verify", _verify, nothing, lowered, request)
+        raise rejects_all(expression, request.text, request.options)
+    _check_arithmetic(graph, expression, request)
+    return shorten(graph, measure, request.observer)
+
+
+def _verify(optimized: tuple[Instruction, ...], lowered: Graph, request: _Request) -> None:
+    """Raise unless the program means what the graph means that the optimiser was given."""
+    from pfcompile.prove import verify  # noqa: PLC0415 - z3 is an extra, and slow to load
+
+    # It is not to be run, so it may be longer than a kernel takes.
+    unoptimized = generate(lowered, request.snaplen, longest=None)
+    verify(optimized, unoptimized, timeout_ms=request.verify_ms)
 
 
 def _check_arithmetic(graph: Graph, expression: tree.Expression, request: _Request) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, SCRATCH_WORDS, Instruction, Op
 from pfcompile.cbpf.layout import Code, assemble_blocks, block_order
 from pfcompile.cbpf.select import Selector, State
+from pfcompile.cbpf.ways import way_lengths
 from pfcompile.errors import FilterError
 from pfcompile.ir.graph import Accept, Branch, Let, Reject, successors, used_values
 from pfcompile.ir.values import Variable, variables
 from pfcompile.passes.expand_sets import expand_beginnings, expand_sets
+from pfcompile.passes.search import Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,27 +25,31 @@ _STORES: Final = frozenset({Op.ST, Op.STX})
 _RELOADS: Final = frozenset({Op.LD_MEM, Op.LDX_MEM})
 
 
-def generate(graph: Graph, snaplen: int) -> tuple[Instruction, ...]:
+def generate(
+    graph: Graph, snaplen: int, longest: int | None = MAX_INSTRUCTIONS
+) -> tuple[Instruction, ...]:
     """Return the program that returns `snaplen` where `graph` accepts, and else 0.
 
+    Args:
+        graph: The filter.
+        snaplen: 1 to 2**32 - 1.
+        longest: How many instructions it may have; None for a program that is not to be run.
+
     Raises:
-        FilterError: It needs more than 4096 instructions or 16 scratch words.
+        FilterError: It needs more instructions than that, or more than 16 scratch words.
     """
     graph = expand_sets(graph)
     order = block_order(graph)
     codes = _without_dead_stores(_select(graph, order, snaplen))
     program = assemble_blocks(*_merged(order, codes))
-    if len(program) > MAX_INSTRUCTIONS:
-        message = (
-            f"too long for classic BPF: {len(program)} instructions, the limit is "
-            f"{MAX_INSTRUCTIONS}"
-        )
+    if longest is not None and len(program) > longest:
+        message = f"too long for classic BPF: {len(program)} instructions, the limit is {longest}"
         raise FilterError(message)
     return tuple(program)
 
 
-def count_instructions(graph: Graph) -> int:
-    """Return how many instructions `graph` becomes, however many those are.
+def measure(graph: Graph) -> Size:
+    """Return the size of the program that `graph` becomes, however long that is.
 
     Long sets are counted roughly: it is for comparing graphs that have the same ones.
 
@@ -53,7 +59,8 @@ def count_instructions(graph: Graph) -> int:
     graph, left_out = expand_beginnings(graph, _COUNTED_RANGES)
     order = block_order(graph)
     codes = _without_dead_stores(_select(graph, order, 1))
-    return len(assemble_blocks(*_merged(order, codes))) + left_out
+    program = assemble_blocks(*_merged(order, codes))
+    return Size(len(program) + left_out, way_lengths(program).longest)
 
 
 def _select(graph: Graph, order: Sequence[Label], snaplen: int) -> dict[Label, Code]:

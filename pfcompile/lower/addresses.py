@@ -25,6 +25,7 @@ from pfcompile.lower.formula import (
     word,
 )
 from pfcompile.lower.link_protocol import link_protocol, not_lane_control
+from pfcompile.lower.tries import any_of
 from pfcompile.syntax.tree import Direction, Proto
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pfcompile.errors import Span
     from pfcompile.ir.values import Value
     from pfcompile.lower.context import Context
+    from pfcompile.lower.tries import Pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,48 +124,51 @@ def ipv4_addresses(
 def ipv6(
     context: Context, direction: Direction | None, networks: Sequence[tuple[int, int]], span: Span
 ) -> Formula:
-    """Return the test for any of `networks` (address, mask), both of 128 bits."""
+    """Return the test for any of `networks` (address, mask of a prefix), both of 128 bits."""
     start = context.frame.network_header
+    patterns = [_ipv6_pattern(*network) for network in networks]
 
     def test(is_source: bool) -> Formula:
         offset = IPV6_PAIR.source if is_source else IPV6_PAIR.destination
-        return some(*(_ipv6_address(start, offset, *network) for network in networks))
+        return any_of([word(start, offset + 4 * i) for i in range(4)], patterns)
 
     return every(link_protocol(context, IPV6_PAIR.ethertype, span), by_direction(direction, test))
 
 
-def _ipv6_address(start: Value, offset: int, address: int, mask: int) -> Formula:
-    words = [(shift, mask >> shift & WORD) for shift in (96, 64, 32, 0)]
-    return every(
-        *(
-            equal(word(start, offset + 4 * i), address >> shift & WORD, part)
-            for i, (shift, part) in enumerate(words)
-            if part
-        )
-    )
+def _ipv6_pattern(address: int, mask: int) -> Pattern:
+    """Return what the four words of an address in a network may be."""
+    found = []
+    for shift in (96, 64, 32, 0):
+        part, word_mask = address >> shift & WORD, mask >> shift & WORD
+        if word_mask == 0:
+            break
+        found.append((part, part | ~word_mask & WORD))
+    return tuple(found)
 
 
-def mac(
-    context: Context, direction: Direction | None, address: bytes, span: Span, *, what: str
-) -> Formula:
-    """Return the test for a 48-bit link address; `what` names the primitive in an error."""
+def check_mac(context: Context, direction: Direction | None, span: Span, *, what: str) -> None:
+    """Raise FilterError where the link has no 48-bit addresses; `what` names the primitive."""
+    link = context.frame.layout
+    if link.is_wlan:
+        return
+    if direction in WLAN_DIRECTIONS:
+        raise wlan_only(context, direction, span)
+    if link.mac is None:
+        raise context.unsupported(what, span)
+
+
+def mac(context: Context, direction: Direction | None, addresses: Sequence[bytes]) -> Formula:
+    """Return the test for any of some 48-bit link addresses, where the link has such."""
     frame = context.frame
     if frame.layout.is_wlan:
-        test = _wlan_host(context, direction, address)
-    elif direction in WLAN_DIRECTIONS:
-        raise wlan_only(context, direction, span)
-    elif frame.layout.mac is None:
-        raise context.unsupported(what, span)
-    else:
-        places = frame.layout.mac
+        return _guarded(context, _wlan_host(context, direction, addresses))
+    places = frame.layout.mac
+    assert places is not None
 
-        def at(is_source: bool) -> Formula:
-            return _mac_at(
-                frame.header, places.source if is_source else places.destination, address
-            )
+    def at(is_source: bool) -> Formula:
+        return _mac_at(frame.header, places.source if is_source else places.destination, addresses)
 
-        test = by_direction(direction, at)
-    return _guarded(context, test)
+    return _guarded(context, by_direction(direction, at))
 
 
 def _guarded(context: Context, test: Formula) -> Formula:
@@ -177,12 +182,12 @@ def _guarded(context: Context, test: Formula) -> Formula:
     return test
 
 
-def _mac_at(start: Value, offset: int, address: bytes) -> Formula:
+def _mac_at(start: Value, offset: int, addresses: Sequence[bytes]) -> Formula:
     """Return the test of six bytes: the last four first, since they differ more."""
-    return every(
-        equal(word(start, offset + 2), int.from_bytes(address[2:], "big")),
-        equal(half(start, offset), int.from_bytes(address[:2], "big")),
-    )
+    ends = [int.from_bytes(address[2:], "big") for address in addresses]
+    beginnings = [int.from_bytes(address[:2], "big") for address in addresses]
+    patterns = [((a, a), (b, b)) for a, b in zip(ends, beginnings, strict=True)]
+    return any_of([word(start, offset + 2), half(start, offset)], patterns)
 
 
 def arcnet(context: Context, direction: Direction | None, address: int, span: Span) -> Formula:
@@ -209,7 +214,7 @@ def broadcast(context: Context, span: Span) -> Formula:
         return equal(field, layout.broadcast_byte)
     if layout.mac is None and not layout.is_wlan:
         raise context.unsupported("broadcast", span)
-    return mac(context, Direction.DST, BROADCAST_MAC, span, what="broadcast")
+    return mac(context, Direction.DST, [BROADCAST_MAC])
 
 
 def multicast(context: Context, span: Span) -> Formula:
@@ -256,12 +261,14 @@ def wlan_only(context: Context, direction: Direction | None, span: Span) -> Exce
     return context.error(f"'{word_}' is valid for 802.11 syntax only", span)
 
 
-def _wlan_host(context: Context, direction: Direction | None, address: bytes) -> Formula:
+def _wlan_host(
+    context: Context, direction: Direction | None, addresses: Sequence[bytes]
+) -> Formula:
     header = context.frame.header
     frame_type, flags = byte(header), byte(header, 1)
 
     def at(offset: int) -> Formula:
-        return _mac_at(header, offset, address)
+        return _mac_at(header, offset, addresses)
 
     not_control = opposite(equal(frame_type, wlan.CONTROL, wlan.TYPE_MASK))
     # Clear-to-send and acknowledgement have no second address.

@@ -63,6 +63,15 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What `then` or `otherwise` is, as the condition is true or false."""
+
+    condition: Formula
+    then: Formula
+    otherwise: Formula
+
+
+@dataclass(frozen=True, slots=True)
 class Assign:
     """True, after setting a variable."""
 
@@ -78,7 +87,7 @@ class Marked:
     origin: Span
 
 
-Formula: TypeAlias = Always | Check | Opposite | Joined | Assign | Marked
+Formula: TypeAlias = Always | Check | Opposite | Joined | Choice | Assign | Marked
 
 TRUE = Always(truth=True)
 FALSE = Always(truth=False)
@@ -104,6 +113,15 @@ def _join(junction: Junction, operands: Sequence[Formula]) -> Formula:
     if len(kept) == 1:
         return kept[0]
     return Joined(kept[0], tuple((junction, operand) for operand in kept[1:]))
+
+
+def one_of_two(condition: Formula, then: Formula, otherwise: Formula) -> Formula:
+    """Return `then` where `condition` is true, else `otherwise`."""
+    if otherwise == FALSE:
+        return every(condition, then)
+    if then == TRUE:
+        return some(condition, otherwise)
+    return Choice(condition, then, otherwise)
 
 
 def opposite(operand: Formula) -> Formula:
@@ -235,6 +253,9 @@ def _build(builder: Builder, formula: Formula, yes: Label, no: Label, origin: Sp
             return _build(builder, operand, no, yes, origin)
         case Marked(formula=inner, origin=own):
             return _build(builder, inner, yes, no, own)
+        case Choice(condition=condition, then=then, otherwise=otherwise):
+            yes, no = (_build(builder, each, yes, no, origin) for each in (then, otherwise))
+            return _build(builder, condition, yes, no, origin)
         case Joined(first=first, rest=rest):
             # From the right: what an operand is joined with is where its own way goes on. A chain
             # of ten thousand is a loop, not a recursion.

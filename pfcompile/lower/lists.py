@@ -1,4 +1,4 @@
-"""Lists of addresses and of ports: many operands of one kind, tested as one set of numbers.
+"""Lists of addresses and of ports: many operands of one kind, tested together.
 
 `port 80 or 443 or 8080` is one test for each place where a port stands, not three filters joined:
 that keeps ten thousand of them as quick to compile as one.
@@ -6,8 +6,8 @@ that keeps ten thousand of them as quick to compile as one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pfcompile.lower import addresses, transport
 from pfcompile.syntax.tree import Direction
@@ -22,17 +22,43 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressList:
+class Ipv4List:
     """IPv4 networks (address, mask), any of which an address may be in."""
 
     proto: Proto | None
     direction: Direction | None
-    networks: tuple[tuple[int, int], ...]
+    values: tuple[tuple[int, int], ...]
     span: Span
 
     def formula(self, context: Context) -> Formula:
         """Return the test for the list."""
-        return addresses.ipv4(context, self.proto, self.direction, self.networks, self.span)
+        return addresses.ipv4(context, self.proto, self.direction, self.values, self.span)
+
+
+@dataclass(frozen=True, slots=True)
+class Ipv6List:
+    """IPv6 networks (address, mask of a prefix), any of which an address may be in."""
+
+    direction: Direction | None
+    values: tuple[tuple[int, int], ...]
+    span: Span
+
+    def formula(self, context: Context) -> Formula:
+        """Return the test for the list."""
+        return addresses.ipv6(context, self.direction, self.values, self.span)
+
+
+@dataclass(frozen=True, slots=True)
+class MacList:
+    """Link addresses of 48 bits, any of which an address may be."""
+
+    direction: Direction | None
+    values: tuple[bytes, ...]
+    span: Span
+
+    def formula(self, context: Context) -> Formula:
+        """Return the test for the list."""
+        return addresses.mac(context, self.direction, self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +67,25 @@ class PortList:
 
     protocols: tuple[int, ...]
     direction: Direction | None
-    ranges: tuple[tuple[int, int], ...]
+    values: tuple[tuple[int, int], ...]
     span: Span
 
     def formula(self, context: Context) -> Formula:
         """Return the test for the list."""
-        return transport.ports(context, self.protocols, self.direction, self.ranges, self.span)
+        return transport.ports(context, self.protocols, self.direction, self.values, self.span)
 
 
-ValueList: TypeAlias = AddressList | PortList
+ValueList: TypeAlias = Ipv4List | Ipv6List | MacList | PortList
 
 
 def can_join(a: ValueList, b: ValueList) -> bool:
-    """Return whether one list can stand for `a or b`.
+    """Return whether one list can stand for `a or b`: they differ in their values only.
 
     Not where both directions must match: each of the two wants both of its own.
     """
-    if a.direction is Direction.SRC_AND_DST or a.direction is not b.direction:
+    if a.direction is Direction.SRC_AND_DST:
         return False
-    match a, b:
-        case AddressList(proto=one), AddressList(proto=other):
-            return one is other
-        case PortList(protocols=ones), PortList(protocols=others):
-            return ones == others
-        case _:
-            return False
+    return _with(a, (), b.span) == _with(b, (), b.span)
 
 
 def joined(lists: Sequence[ValueList]) -> ValueList:
@@ -73,11 +93,12 @@ def joined(lists: Sequence[ValueList]) -> ValueList:
     first, last = lists[0], lists[-1]
     if len(lists) == 1:
         return first
-    span = first.span.to(last.span)
-    if isinstance(first, AddressList):
-        networks = tuple(
-            n for each in lists if isinstance(each, AddressList) for n in each.networks
-        )
-        return AddressList(first.proto, first.direction, networks, span)
-    ranges = tuple(r for each in lists if isinstance(each, PortList) for r in each.ranges)
-    return PortList(first.protocols, first.direction, ranges, span)
+    values = tuple(value for each in lists for value in each.values)
+    return _with(first, values, first.span.to(last.span))
+
+
+def _with(kind: ValueList, values: tuple[Any, ...], span: Span) -> ValueList:
+    """Return a list of the same kind with other values."""
+    changed: Any = kind  # `replace` cannot be told that the values are of its kind.
+    made: ValueList = replace(changed, values=values, span=span)
+    return made

@@ -16,6 +16,7 @@ from pfcompile.lower.formula import (
     Always,
     Assign,
     Check,
+    Choice,
     Formula,
     Joined,
     Marked,
@@ -298,6 +299,8 @@ def _used_variables(formula: Formula) -> Iterator[Variable]:
                 yield from variables(value)
             case Opposite(operand=operand) | Marked(formula=operand):
                 waiting.append(operand)
+            case Choice(condition=condition, then=then, otherwise=otherwise):
+                waiting += (condition, then, otherwise)
             case Joined(first=first, rest=rest):
                 waiting.append(first)
                 waiting += [operand for _, operand in rest]

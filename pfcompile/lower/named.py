@@ -12,6 +12,7 @@ from pfcompile.ir.arithmetic import WORD
 from pfcompile.lower import addresses
 from pfcompile.lower.formula import Formula, every, opposite, some
 from pfcompile.lower.link_protocol import link_protocol
+from pfcompile.lower.lists import MacList
 from pfcompile.lower.qualifiers import (
     ALL_128,
     CHAIN_PROTOS,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from pfcompile.errors import FilterError, Span
     from pfcompile.lower.context import Context
-    from pfcompile.lower.lists import AddressList, PortList, ValueList
+    from pfcompile.lower.lists import Ipv4List, PortList, ValueList
 
     T = TypeVar("T")
 
@@ -127,18 +128,13 @@ class Named:
             raise self._error(f"unknown host '{self.name}' for specified address family")
         return some(*tests)
 
-    def _ethernet_host(self) -> Formula:
-        resolver = self.context.options.resolver
+    def _ethernet_host(self) -> MacList:
+        resolver, direction = self.context.options.resolver, self.qualifiers.direction
         address = self._look_up(resolver.ethernet, f"unknown Ethernet-like host '{self.name}'")
-        return addresses.mac(
-            self.context,
-            self.qualifiers.direction,
-            address.to_bytes(6, "big"),
-            self.span,
-            what="link host NAME",
-        )
+        addresses.check_mac(self.context, direction, self.span, what="link host NAME")
+        return MacList(direction, (address.to_bytes(6, "big"),), self.span)
 
-    def _network(self) -> AddressList:
+    def _network(self) -> Ipv4List:
         if self.proto is Proto.DECNET:
             raise invalid(self.context, "decnet", "net", self.span)
         number = self._look_up(
@@ -242,7 +238,7 @@ class Named:
         host = self._look_up(resolver.host, f"unknown host '{self.name}'")
         if not host.ipv4:
             raise self._error(f"unknown host '{self.name}' for specified address family")
-        via = addresses.mac(context, None, ethernet.to_bytes(6, "big"), self.span, what="gateway")
+        via = addresses.mac(context, None, [ethernet.to_bytes(6, "big")])
         networks = [(address, WORD) for address in host.ipv4]
         carriers = addresses.IPV4_CARRIERS
         elsewhere = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.lower import addresses
+from pfcompile.lower.lists import Ipv6List, MacList
 from pfcompile.lower.named import Named
 from pfcompile.lower.qualifiers import (
     ALL_128,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pfcompile.errors import FilterError, Span
     from pfcompile.lower.context import Context
     from pfcompile.lower.formula import Formula
-    from pfcompile.lower.lists import AddressList, ValueList
+    from pfcompile.lower.lists import Ipv4List, ValueList
 
     T = TypeVar("T")
 
@@ -193,7 +194,7 @@ def _decnet(context: Context, qualifiers: Qualifiers, address: tree.IPv4, span: 
 
 def _ipv4_network(
     context: Context, qualifiers: Qualifiers, address: tree.IPv4, span: Span
-) -> AddressList:
+) -> Ipv4List:
     what = "prefix length" if address.netmask is None else "netmask"
     kind, shown = qualifiers.kind, _text(address)
     if kind is None or kind is Kind.HOST:
@@ -227,7 +228,7 @@ def _ipv4_network(
     return ipv4_test(context, qualifiers, [(value, mask)], "net", shown, span, what="IPv4 prefix")
 
 
-def _ipv6(context: Context, qualifiers: Qualifiers, address: tree.IPv6, span: Span) -> Formula:
+def _ipv6(context: Context, qualifiers: Qualifiers, address: tree.IPv6, span: Span) -> Ipv6List:
     kind, length, shown = qualifiers.kind, address.prefix_length, _text(address)
     if kind not in {None, Kind.HOST, Kind.NET}:
         assert kind is not None
@@ -253,19 +254,15 @@ def _ipv6(context: Context, qualifiers: Qualifiers, address: tree.IPv6, span: Sp
         raise context.error(
             f'non-network bits set in "{shown}"', address.span, f"the network is {fitting}/{length}"
         )
-    return addresses.ipv6(context, qualifiers.direction, [(value, mask)], span)
+    return Ipv6List(qualifiers.direction, ((value, mask),), span)
 
 
-def _mac(context: Context, qualifiers: Qualifiers, address: tree.Mac, span: Span) -> Formula:
+def _mac(context: Context, qualifiers: Qualifiers, address: tree.Mac, span: Span) -> MacList:
     if kind_of(qualifiers) is not Kind.HOST or qualifiers.proto is not Proto.LINK:
         raise context.error(_NOT_LINK, span, f"write ether host {address.address.hex(':')}")
-    return addresses.mac(
-        context,
-        qualifiers.direction,
-        address.address,
-        span,
-        what="link host XX:XX:XX:XX:XX:XX",
-    )
+    direction = qualifiers.direction
+    addresses.check_mac(context, direction, span, what="link host XX:XX:XX:XX:XX:XX")
+    return MacList(direction, (address.address,), span)
 
 
 def _arcnet(

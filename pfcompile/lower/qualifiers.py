@@ -12,7 +12,7 @@ from pfcompile.facts import ip_protocols, isis
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.lower import addresses, iso, transport
 from pfcompile.lower.link_protocol import link_protocol
-from pfcompile.lower.lists import AddressList, PortList
+from pfcompile.lower.lists import Ipv4List, PortList
 from pfcompile.syntax.tree import Kind, Proto, Qualifiers
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def ipv4_test(
     shown: str,
     span: Span,
     what: str = "IPv4 address",
-) -> AddressList:
+) -> Ipv4List:
     """Return the test for IPv4 addresses or networks, after checking the protocol."""
     proto = qualifiers.proto
     if proto in IPV4_PROTOS:
         no_wlan_direction(context, qualifiers, span)
-        return AddressList(proto, qualifiers.direction, tuple(networks), span)
+        return Ipv4List(proto, qualifiers.direction, tuple(networks), span)
     if proto is Proto.LINK:
         raise context.error(
             f"illegal link-layer address '{shown}'",

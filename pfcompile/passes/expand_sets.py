@@ -55,7 +55,7 @@ def expand_beginnings(graph: Graph, most: int) -> tuple[Graph, int]:
     for block in graph.blocks:
         asked = _asked(block)
         if asked is not None:
-            rest = _comparisons(asked[1][most:])
+            rest = comparisons(asked[1][most:])
             left_out += rest + rest // _LEAF
     return _expanded(graph, most), left_out
 
@@ -90,7 +90,7 @@ def _shifted(left: Value, ranges: RangeList) -> tuple[Value, RangeList]:
     if not 0 < shift <= _LARGEST_SHIFT:
         return left, ranges
     smaller = tuple((low >> shift, high >> shift) for low, high in ranges)
-    if _comparisons(smaller) + 1 >= _comparisons(ranges):
+    if comparisons(smaller) + 1 >= comparisons(ranges):
         return left, ranges
     return arithmetic(ArithmeticOp.RSH, left, const(shift)), smaller
 
@@ -106,12 +106,12 @@ class _Expansion:
 
     def expand(self, ranges: Sequence[tuple[int, int]]) -> Label:
         """Return where the comparisons begin."""
-        if _comparisons(ranges) <= _LONGEST_ROW:
+        if comparisons(ranges) <= _LONGEST_ROW:
             return self._row(ranges)
         return self._tree(ranges)
 
     def _tree(self, ranges: Sequence[tuple[int, int]]) -> Label:
-        if _comparisons(ranges) <= _LEAF:
+        if comparisons(ranges) <= _LEAF:
             return self._row(ranges)
         middle = len(ranges) // 2
         low, high = self._tree(ranges[:middle]), self._tree(ranges[middle:])
@@ -139,6 +139,6 @@ class _Expansion:
         return self._builder.add(Branch(test, yes, no, self._block.origin))
 
 
-def _comparisons(ranges: Sequence[tuple[int, int]]) -> int:
+def comparisons(ranges: Sequence[tuple[int, int]]) -> int:
     """Return how many comparisons a row of ranges takes."""
     return sum(1 if low == high else 2 for low, high in ranges)

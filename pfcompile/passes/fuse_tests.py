@@ -28,9 +28,10 @@ from pfcompile.ir.values import Arithmetic, Const, Load, Value, arithmetic, cons
 from pfcompile.passes.search import improve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from pfcompile.ir.graph import Block, Builder
+    from pfcompile.passes.search import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class _Demand:
         return self.offset + self.size
 
 
-def fuse_tests(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+def fuse_tests(graph: Graph, cost: Cost) -> Graph:
     """Return `graph` with tests fused and loads narrowed where `cost`, in instructions, falls."""
     return improve(
         graph,

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from pfcompile.ir.graph import Block
+    from pfcompile.passes.search import Cost
 
 _MOST_ALIKE: Final = 4
 """IPv4 and IPv6, each with and without a VLAN tag, say."""
@@ -63,7 +64,7 @@ _MOST_VARIABLES: Final = 2
 """One lives in X, one in A; a third would cost more than it saves."""
 
 
-def merge_alike(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+def merge_alike(graph: Graph, cost: Cost) -> Graph:
     """Return `graph` with alike parts merged where `cost`, a number of instructions, falls."""
     return improve(graph, cost, _merges)
 

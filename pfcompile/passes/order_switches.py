@@ -1,4 +1,4 @@
-"""Of tests of one value that exclude each other, make those last that decide the filter.
+"""Of tests of one value that exclude each other, make those first that have most behind them.
 
 Before::
     b1:  br ldb[20] == 47, accept, b2
@@ -9,9 +9,10 @@ After::
     b2:  br ldb[20] == 47, accept, b3
     b3:  br ldb[20] == 4, accept, reject
 
-What decides is then together, where it becomes one set, and at the end, where other parts of the
-graph often end alike. Sound because at most one of the tests holds, so that each is asked with the
-same outcome in any order.
+The longest way through the filter then has the fewest of them on it. What decides the filter is
+together at the end, where it becomes one set and where other parts of the graph often end alike.
+Sound because at most one of the tests holds, so that each is asked with the same outcome in any
+order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pfcompile.ir.graph import Accept, Branch, Graph, Label, Reject, rebuild_with, successors
+from pfcompile.ir.graph import Branch, Graph, Label, rebuild_with, successors
 from pfcompile.passes.swap_tests import exclude_each_other
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 
 def order_switches(graph: Graph) -> Graph:
-    """Return `graph` with the tests of every switch that lead on before those that end it."""
+    """Return `graph` with the tests of every switch in the order of what is behind them."""
     ways_to = Counter(after for block in graph.blocks for after in dict.fromkeys(successors(block)))
+    heights = _heights(graph)
     rows: dict[Label, list[Branch]] = {}
     inside: set[Label] = set()
     for label in graph.labels:
@@ -41,7 +43,7 @@ def order_switches(graph: Graph) -> Graph:
             rows[label] = row
             inside.update(members)
 
-    rows = {label: row for label, row in rows.items() if row != _ordered(graph, row)}
+    rows = {label: row for label, row in rows.items() if row != _ordered(heights, row)}
     if not rows:
         return graph
 
@@ -52,11 +54,20 @@ def order_switches(graph: Graph) -> Graph:
         if row is None:
             return builder.add(block)
         after = names[row[-1].no]
-        for member in reversed(_ordered(graph, row)):
+        for member in reversed(_ordered(heights, row)):
             after = builder.add(Branch(member.test, names[member.yes], after, member.origin))
         return after
 
     return rebuild_with(graph, rewrite)
+
+
+def _heights(graph: Graph) -> dict[Label, int]:
+    """Return how many blocks lie at most between each block and the end of the filter."""
+    heights: dict[Label, int] = {}
+    for label in reversed(graph.labels):
+        below = (heights[after] for after in successors(graph[label]))
+        heights[label] = 1 + max(below, default=-1)
+    return heights
 
 
 def _switch(
@@ -83,6 +94,6 @@ _LONGEST = 64
 """Tests of one switch that are looked at together."""
 
 
-def _ordered(graph: Graph, row: Sequence[Branch]) -> list[Branch]:
-    """Return the tests of a row, those last that decide the filter."""
-    return sorted(row, key=lambda member: isinstance(graph[member.yes], Accept | Reject))
+def _ordered(heights: Mapping[Label, int], row: Sequence[Branch]) -> list[Branch]:
+    """Return the tests of a row, those first behind which most blocks lie."""
+    return sorted(row, key=lambda member: -heights[member.yes])

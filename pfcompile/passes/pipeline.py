@@ -9,8 +9,11 @@ from pfcompile.passes.fold import fold
 from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
 from pfcompile.passes.merge_alike import merge_alike
+from pfcompile.passes.observer import observed
 from pfcompile.passes.order_switches import order_switches
 from pfcompile.passes.refuse_impossible import refuse_impossible
+from pfcompile.passes.reject_lost_loads import reject_lost_loads
+from pfcompile.passes.split_sets import split_sets
 from pfcompile.passes.swap_tests import swap_tests
 from pfcompile.passes.thread_jumps import thread_all_jumps
 
@@ -18,19 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pfcompile.ir.graph import Graph
+    from pfcompile.passes.observer import Observer
+    from pfcompile.passes.search import Cost, Size
 
 PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     fold,
     thread_all_jumps,
-    drop_dead_lets,
     order_switches,
     group_tests,
+    split_sets,
     thread_all_jumps,
+    drop_dead_lets,
     refuse_impossible,
 )
+"""A pass that meets the graph that it gave itself is not run again: all of them go to the end."""
 
-
-SEARCHES: Final[tuple[Callable[[Graph, Callable[[Graph], int]], Graph], ...]] = (
+SEARCHES: Final[tuple[Callable[[Graph, Cost], Graph], ...]] = (
     fuse_tests,
     merge_alike,
     swap_tests,
@@ -38,28 +44,39 @@ SEARCHES: Final[tuple[Callable[[Graph, Callable[[Graph], int]], Graph], ...]] = 
 """Passes whose rewrites are kept where the program gets shorter."""
 
 
-def simplify(graph: Graph) -> Graph:
-    """Return the graph after the passes that need no cost."""
+PASS_NAMES: Final = tuple(
+    dict.fromkeys(each.__name__ for each in (*PIPELINE, reject_lost_loads, *SEARCHES))
+)
+"""What the passes are called, each once, in the order in which they first run."""
+
+
+def simplify(graph: Graph, observer: Observer | None = None) -> Graph:
+    """Return the graph after the passes that need no cost; tells the observer after each."""
+    given: dict[Callable[[Graph], Graph], Graph] = {}
     for rewrite in PIPELINE:
-        graph = rewrite(graph)
+        if given.get(rewrite) is not graph:
+            graph = observed(observer, rewrite.__name__, rewrite, graph)
+            given[rewrite] = graph
     return graph
 
 
-def shorten(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+def shorten(graph: Graph, cost: Cost, observer: Observer | None = None) -> Graph:
     """Return a simplified graph after the passes that try what makes the program shorter.
 
     Args:
         graph: What `simplify` gave.
-        cost: How many instructions a graph becomes.
+        cost: What the program costs that a graph becomes.
+        observer: Is told after each pass.
     """
-    counted: dict[Graph, int] = {}
+    counted: dict[Graph, Size] = {}
 
-    def count(candidate: Graph) -> int:
+    def count(candidate: Graph) -> Size:
         """Return a graph's cost; what one search ends with, the next begins with."""
         if candidate not in counted:
             counted[candidate] = cost(candidate)
         return counted[candidate]
 
+    graph = observed(observer, reject_lost_loads.__name__, reject_lost_loads, graph)
     for search in SEARCHES:
-        graph = search(graph, count)
+        graph = observed(observer, search.__name__, search, graph, count)
     return graph

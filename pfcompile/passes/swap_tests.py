@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from pfcompile.ir.graph import Block, Builder, Test
     from pfcompile.ir.ranges import RangeList
+    from pfcompile.passes.search import Cost
 
 
-def swap_tests(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+def swap_tests(graph: Graph, cost: Cost) -> Graph:
     """Return `graph` with tests swapped where `cost`, in instructions, falls."""
     return improve(graph, cost, _swaps)
 
@@ -48,7 +49,7 @@ def _swaps(graph: Graph) -> Iterator[tuple[Hashable, Callable[[], Graph]]]:
             yield (first.test, second.test), partial(_swapped, graph, label)
 
 
-def _members(test: Test) -> RangeList | None:
+def members(test: Test) -> RangeList | None:
     """Return the numbers for which a test holds, None where it is no question of that."""
     match test.op, test.right:
         case Comparison.EQ, Const(value=k):
@@ -63,7 +64,7 @@ def exclude_each_other(a: Test, b: Test) -> bool:
     """Return whether two tests of one value never both hold."""
     if a.left is not b.left or a.may_end or b.may_end:
         return False
-    mine, other = _members(a), _members(b)
+    mine, other = members(a), members(b)
     if mine is None or other is None:
         return False
     # Disjoint where nothing of either is lost by taking out the other.

@@ -3,17 +3,23 @@
 Nothing imports this when a filter is compiled or run; z3 is an extra (`pfcompile[prove]`).
 """
 
-from pfcompile.prove.question import disjoint, implies, prove, satisfiable
+from pfcompile.prove.proof import disjoint, implies, prove, satisfiable
+from pfcompile.prove.relation import Related, Relation, relate
 from pfcompile.prove.result import Different, Equal, Holds, Undecided, Witness
+from pfcompile.prove.verification import verify
 
 __all__ = [
     "Different",
     "Equal",
     "Holds",
+    "Related",
+    "Relation",
     "Undecided",
     "Witness",
     "disjoint",
     "implies",
     "prove",
+    "relate",
     "satisfiable",
+    "verify",
 ]

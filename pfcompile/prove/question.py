@@ -16,17 +16,16 @@ from pfcompile.cbpf.isa import ROW_OF, Operand
 from pfcompile.errors import InternalError, ProgramError
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.prove.packet import GREATEST_LENGTH, SymbolicPacket
-from pfcompile.prove.result import Different, Equal, Holds, Undecided, Witness
+from pfcompile.prove.result import Undecided, Witness
 from pfcompile.prove.solver import z3
 from pfcompile.prove.walk import Return, read_program
-from pfcompile.prove.words import Condition, Word, both, choose, either, equal, negation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pfcompile.cbpf.isa import Instruction
-
-TIMEOUT_MS: Final = 5000
+    from pfcompile.prove.verdicts import VerdictTest
+    from pfcompile.prove.words import Condition, Word
 
 _SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
 
@@ -36,133 +35,6 @@ SHORT: Final = 2048
 LONGEST_SHOWN: Final = 1 << 27
 """The longest packet that is built, in bytes: the largest snapshot length that libpcap gives any
 link type (D-Bus, USBPcap)."""
-
-
-def prove(
-    a: Sequence[Instruction],
-    b: Sequence[Instruction],
-    *,
-    timeout_ms: int = TIMEOUT_MS,
-    real_lengths: bool = False,
-) -> Equal | Different | Undecided:
-    """Say whether `a` and `b` return the same on every packet that neither reads past the end of.
-
-    What the words of a program mean here is told at the top of `walk`.
-
-    Args:
-        a: A classic program without loops, of any length.
-        b: Another.
-        timeout_ms: How long the solver may take, in milliseconds.
-        real_lengths: Consider only packets whose wire length is at least their captured length,
-            as in captures; otherwise the wire length is any 32-bit word.
-
-    Raises:
-        ProgramError: A program is not valid, or has a loop.
-    """
-    question = _Question((a, b), real_lengths=real_lengths, timeout_ms=timeout_ms)
-    answer = question.find(_differ(*question.ends), lambda first, second: first != second)
-    match answer:
-        case None:
-            return Equal()
-        case Undecided():
-            return answer
-        case Witness(verdicts=verdicts):
-            first, second = verdicts
-            return Different(answer.packet, answer.wire_length, (first, second), answer.ancillary)
-
-
-def implies(
-    a: Sequence[Instruction],
-    b: Sequence[Instruction],
-    *,
-    timeout_ms: int = TIMEOUT_MS,
-    real_lengths: bool = False,
-) -> Holds | Witness | Undecided:
-    """Say whether `b` accepts whatever `a` accepts; a witness is a packet that only `a` accepts.
-
-    Arguments and errors are those of `prove`.
-    """
-    question = _Question((a, b), real_lengths=real_lengths, timeout_ms=timeout_ms)
-    first, second = question.ends
-    only_a = both(_accepts(first), negation(_accepts(second)))
-    answer = question.find(only_a, lambda one, other: one != 0 and other == 0)
-    return Holds() if answer is None else answer
-
-
-def disjoint(
-    a: Sequence[Instruction],
-    b: Sequence[Instruction],
-    *,
-    timeout_ms: int = TIMEOUT_MS,
-    real_lengths: bool = False,
-) -> Holds | Witness | Undecided:
-    """Say whether no packet is accepted by both; a witness is one that is.
-
-    Arguments and errors are those of `prove`.
-    """
-    question = _Question((a, b), real_lengths=real_lengths, timeout_ms=timeout_ms)
-    first, second = question.ends
-    answer = question.find(
-        both(_accepts(first), _accepts(second)), lambda one, other: one != 0 and other != 0
-    )
-    return Holds() if answer is None else answer
-
-
-def satisfiable(
-    a: Sequence[Instruction], *, timeout_ms: int = TIMEOUT_MS, real_lengths: bool = False
-) -> Witness | Undecided | None:
-    """Return a packet that `a` accepts, or None when there is none.
-
-    Arguments and errors are those of `prove`.
-    """
-    question = _Question((a,), real_lengths=real_lengths, timeout_ms=timeout_ms)
-    return question.find(_accepts(question.ends[0]), lambda verdict: verdict != 0)
-
-
-def _accepts(ends: Sequence[Return]) -> Condition:
-    """Return when a program that ends in one of `ends` returns anything but 0."""
-    return either([both(end.reached, negation(equal(end.value, 0))) for end in ends])
-
-
-def _differ(first: Sequence[Return], second: Sequence[Return]) -> Condition:
-    """Return when two programs return different words."""
-    by_value, other_by_value = _by_value(first), _by_value(second)
-    if by_value is None or other_by_value is None:
-        return negation(equal(_value(first), _value(second)))
-    # Every end returns a known word: two conditions a word are easier than words of 32 bits.
-    # Exactly one end is reached, so when all other words agree, so does 0.
-    return either(
-        [
-            _exclusive(either(by_value.get(value, [])), either(other_by_value.get(value, [])))
-            for value in sorted({*by_value, *other_by_value} - {0})
-        ]
-    )
-
-
-def _by_value(ends: Sequence[Return]) -> dict[int, list[Condition]] | None:
-    """Return when each word is returned, or None if one of them is not known."""
-    found: dict[int, list[Condition]] = {}
-    for end in ends:
-        if not isinstance(end.value, int):
-            return None
-        found.setdefault(end.value, []).append(end.reached)
-    return found
-
-
-def _value(ends: Sequence[Return]) -> Word:
-    value: Word = 0
-    for end in ends:
-        value = choose(end.reached, end.value, value)
-    return value
-
-
-def _exclusive(a: Condition, b: Condition) -> Condition:
-    """Return when one of the two holds and the other does not."""
-    if isinstance(a, bool):
-        return negation(b) if a else b
-    if isinstance(b, bool):
-        return negation(a) if b else a
-    return False if a.eq(b) else z3.Xor(a, b)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,48 +56,61 @@ class _Reading:
     verdicts: tuple[int, ...]
 
 
-class _Question:
-    """Some programs read on one unknown packet, and the solver to ask about it."""
+class Question:
+    """Some programs read on one unknown packet, about which any number of things can be asked.
+
+    The time that the solver may take is that of all answers together.
+    """
 
     def __init__(
-        self, programs: Sequence[Sequence[Instruction]], *, real_lengths: bool, timeout_ms: int
+        self, programs: Sequence[Sequence[Instruction]], *, timeout_ms: int, real_lengths: bool
     ) -> None:
+        """Read the programs.
+
+        Args:
+            programs: Classic programs without loops, of any length.
+            timeout_ms: How long the solver may take, in milliseconds.
+            real_lengths: Consider only packets whose wire length is at least their captured
+                length, as in captures; otherwise the wire length is any 32-bit word.
+
+        Raises:
+            ProgramError: A program is not valid, or has a loop.
+        """
         self._programs = programs
         self._packet = SymbolicPacket()
-        self.ends = [read_program(program, self._packet) for program in programs]
+        self._ends = [read_program(program, self._packet) for program in programs]
         self._real_lengths = real_lengths
-        self._solver = z3.SolverFor("QF_BV")
         self._deadline = time.monotonic() + timeout_ms / 1000
 
-    def find(self, wanted: Condition, shows: Callable[..., bool]) -> Witness | Undecided | None:
-        """Return a packet for which `wanted` holds, None if there is none.
-
-        `shows` says of the programs' verdicts whether they are as `wanted` wants them.
-        """
-        if wanted is False:
+    def find(self, wanted: VerdictTest) -> Witness | Undecided | None:
+        """Return a packet whose verdicts are as `wanted` says; None if there is none."""
+        condition = wanted.formula(self._ends)
+        if condition is False:
             return None
-        self._solver.add(wanted)
-        outcome = self._check()
+        # A solver that has been asked before is a slower one: it must be able to take things back.
+        solver = z3.SolverFor("QF_BV")
+        solver.add(condition)
+        outcome = self._check(solver)
         if outcome == z3.sat:
             # Only now say what makes the bytes those of one packet, and of one long enough. When
             # programs agree they mostly do so for any bytes at all, and building the ties between
             # offsets takes longer than everything else.
-            self._solver.add(*self._of_one_packet())
-            outcome = self._check()
+            solver.add(*self._of_one_packet())
+            outcome = self._check(solver)
         if outcome == z3.unsat:
             return None
         if outcome == z3.unknown:
-            return Undecided(f"the solver gave up: {self._solver.reason_unknown()}")
-        reading = self._shortened(self._reading(self._solver.model()))
+            return Undecided(f"the solver gave up: {solver.reason_unknown()}")
+        reading = self._shortened(solver, self._reading(solver.model()))
         if reading.length > LONGEST_SHOWN:
             return Undecided(f"found no packet of {LONGEST_SHOWN} bytes or fewer, only longer ones")
-        return self._witness(reading, shows)
+        return self._witness(reading, wanted)
 
-    def _check(self) -> z3.CheckSatResult:
+    def _check(self, solver: z3.Solver) -> z3.CheckSatResult:
         left = self._deadline - time.monotonic()
         # 0 would mean no limit.
-        self._solver.set("timeout", max(1, int(left * 1000)))
-        return self._solver.check()
+        solver.set("timeout", max(1, int(left * 1000)))
+        return solver.check()
 
     def _of_one_packet(self) -> list[Condition]:
         packet = self._packet
@@ -234,16 +119,16 @@ class _Question:
             facts += packet.all_within(packet.wire_length)
         return facts
 
-    def _shortened(self, reading: _Reading) -> _Reading:
+    def _shortened(self, solver: z3.Solver, reading: _Reading) -> _Reading:
         """Return a reading of a short packet if there is one, else `reading`."""
         for limit in (SHORT, LONGEST_SHOWN):
             if reading.length <= limit:
                 break
-            self._solver.push()
-            self._solver.add(*self._packet.all_within(limit))
-            if self._check() == z3.sat:
-                reading = self._reading(self._solver.model())
-            self._solver.pop()
+            solver.push()
+            solver.add(*self._packet.all_within(limit))
+            if self._check(solver) == z3.sat:
+                reading = self._reading(solver.model())
+            solver.pop()
         return reading
 
     def _reading(self, model: z3.ModelRef) -> _Reading:
@@ -262,10 +147,10 @@ class _Question:
             values,
             _word(model, packet.wire_length) if packet.asks_for_wire_length else None,
             {int(word): _word(model, value) for word, value in packet.ancillary.items()},
-            tuple(_verdict(model, ends) for ends in self.ends),
+            tuple(_verdict(model, ends) for ends in self._ends),
         )
 
-    def _witness(self, reading: _Reading, shows: Callable[..., bool]) -> Witness | Undecided:
+    def _witness(self, reading: _Reading, wanted: VerdictTest) -> Witness | Undecided:
         """Return the packet of `reading`, after running every program on it.
 
         Raises:
@@ -282,7 +167,7 @@ class _Question:
             for program, expected in zip(self._programs, reading.verdicts, strict=True)
         )
         if self._packet.is_searched:
-            if not shows(*verdicts):
+            if not wanted.shows(verdicts):
                 return Undecided("it hangs on where a netlink attribute lies in the packet")
             return replace(found, verdicts=verdicts)
         if verdicts != reading.verdicts:

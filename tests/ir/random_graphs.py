@@ -41,6 +41,7 @@ PACKET_BYTES: Final = 600
 VARIABLES: Final = 3
 
 _OFFSETS: Final = (0, 1, 2, 12, 13, 14, 23)
+_LOST_OFFSET: Final = 0xFFFFFFFE
 _INTERESTING: Final = (
     0, 1, 2, 3, 5, 6, 7, 8, 15, 16, 17, 80, 127, 128, 254, 255, 256, 0x800, 0x806, 0x86DD,
     0xFFFF, 0x10000, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF,
@@ -65,7 +66,8 @@ class RandomGraphs:
         if kind < 0.7:
             size = self.rng.choice((1, 1, 2, 2, 4))
             base = variable(self.rng.randrange(VARIABLES)) if self.rng.random() < 0.2 else None
-            return load(size, base, self.rng.choice(_OFFSETS))
+            offset = _LOST_OFFSET if self.rng.random() < 0.01 else self.rng.choice(_OFFSETS)
+            return load(size, base, offset)
         if kind < 0.8:
             return packet_length()
         if kind < 0.9:
@@ -132,6 +134,8 @@ class RandomGraphs:
                 labels += self._neighbours(builder, yes, no)
             elif shape < 0.4:
                 labels += self._endings(builder, yes, no, self._target(labels))
+            elif shape < 0.5:
+                labels += self._told_apart(builder, yes, no)
             elif self.rng.random() < 0.12:
                 chosen = variable(self.rng.randrange(VARIABLES))
                 labels.append(builder.add(Let(chosen, self.offset(), yes, self._origin())))
@@ -209,6 +213,19 @@ class RandomGraphs:
         after = builder.add(Branch(between, other, no, self._origin()))
         middle = builder.add(Branch(shared, yes, after, self._origin()))
         return [ending, builder.add(Branch(self.test(), middle, ending, self._origin()))]
+
+    def _told_apart(self, builder: Builder, yes: Label, no: Label) -> list[Label]:
+        """Add a test for a set and, behind it, one for a part of the set."""
+        value, members = (
+            self.leaf(),
+            sorted(self.rng.sample(_INTERESTING, self.rng.randrange(2, 6))),
+        )
+        ranges = [(n, n if self.rng.random() < 0.8 else min(n + 3, WORD)) for n in members]
+        part = self.rng.sample(ranges, self.rng.randrange(1, len(ranges)))
+        inner = Test(Comparison.IN, value, numbers(part))
+        second = builder.add(Branch(inner, yes, no, self._origin()))
+        outer = Test(Comparison.IN, value, numbers(ranges))
+        return [second, builder.add(Branch(outer, second, no, self._origin()))]
 
     def _target(self, labels: list[Label]) -> Label:
         return labels[-1] if self.rng.random() < 0.45 else self.rng.choice(labels)

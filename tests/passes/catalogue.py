@@ -8,7 +8,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Final
 
 from pfcompile import passes
-from pfcompile.cbpf.generate import generate
+from pfcompile.cbpf.generate import measure
 from pfcompile.passes import pipeline
 from pfcompile.passes.fold import check_arithmetic
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pfcompile.ir.graph import Graph
+    from pfcompile.passes.search import Cost
 
 
 def _is_a_pass(found: object, module: str) -> bool:
@@ -37,7 +38,7 @@ def _all_passes() -> dict[str, Callable[..., Graph]]:
     }
 
 
-def _optimise(graph: Graph, cost: Callable[[Graph], int]) -> Graph:
+def _optimise(graph: Graph, cost: Cost) -> Graph:
     """Return the graph after all passes, as the compiler strings them together."""
     graph = pipeline.simplify(graph)
     check_arithmetic(graph)
@@ -48,16 +49,11 @@ PASSES: Final = _all_passes() | {"optimise": _optimise}
 """Functions from graph to graph, by name; the whole pipeline is one of them, `optimise`."""
 
 
-def instructions(graph: Graph) -> int:
-    """Return how many instructions a graph becomes: what the passes that ask for a cost count."""
-    return len(generate(graph, 1))
-
-
 def apply(name: str, graph: Graph) -> Graph:
-    """Return `graph` after a pass; those that weigh costs get the count of instructions."""
+    """Return `graph` after a pass; those that weigh costs measure the program."""
     rewrite: Any = PASSES[name]
     if "cost" in inspect.signature(rewrite).parameters:
-        return rewrite(graph, instructions)
+        return rewrite(graph, measure)
     return rewrite(graph)
 
 
