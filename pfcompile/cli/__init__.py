@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "compile": "Compile an expression and print the program (the default).",
     "filter": "Filter capture files.",
     "capture": "Capture packets from an interface.",
+    "prove": "Say how two filters are related, for all packets.",
 }
 """Each is the name of a module here that has a click command called `command`."""
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import click
 
-from pfcompile.cli import common
-from pfcompile.compiler import DEFAULT_SNAPLEN
+from pfcompile.cli import common, options
+from pfcompile.cli.stages import DUMPED, Stages
+from pfcompile.compiler import VERIFY_SECONDS
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import PfcompileError
 from pfcompile.facts import link_types
@@ -31,24 +32,32 @@ _IPTABLES_LINK: Final = "RAW"
     help="Print in this format.",
 )
 @click.option("-O", "no_optimize", is_flag=True, help="Do not optimise.")
-@click.option(
-    "-s",
-    "snaplen",
-    type=click.IntRange(0, 0xFFFFFFFF),
-    default=DEFAULT_SNAPLEN,
-    metavar="BYTES",
-    show_default=True,
-    help="What the program returns for a match.",
-)
-@click.option(
-    "-y", "link_type", metavar="TYPE", help="Link type: a name or DLT number; see -L. [EN10MB]"
-)
-@click.option("-m", "netmask", metavar="MASK", help="IPv4 netmask, for `ip broadcast`.")
+@options.snaplen
+@options.link_type
+@options.netmask
 @click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
-@click.option("-n", "--no-names", "no_names", is_flag=True, help="Look no names up.")
-@click.option("--live", is_flag=True, help="For a live capture on Linux: use packet metadata.")
-@click.option("--savefile", "savefile_", is_flag=True, help="For the packets of a capture file.")
+@options.no_names
+@options.live
+@options.savefile
 @common.protochain_headers_option
+@click.option("--verify", is_flag=True, help="Prove that optimising changed no verdict; needs z3.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, options.LONGEST_PROOF),
+    default=int(VERIFY_SECONDS),
+    metavar="SECONDS",
+    show_default=True,
+    help="How long --verify may take.",
+)
+@click.option(
+    "--dump-after",
+    type=click.Choice(DUMPED),
+    multiple=True,
+    metavar="PASS",
+    help=f"Print the graph after PASS: {', '.join(DUMPED)}.",
+)
+@click.option("--stats", is_flag=True, help="Print what each pass made of the program.")
+@click.option("--timings", is_flag=True, help="Print what part of the time each stage took.")
 @click.option("-L", "list_types", is_flag=True, help="List the link types and exit.")
 @click.argument("words", nargs=-1, metavar="[EXPR]...")
 def command(
@@ -64,12 +73,18 @@ def command(
     live: bool,
     savefile_: bool,
     protochain_headers: int,
+    verify: bool,
+    timeout: int,
+    dump_after: tuple[str, ...],
+    stats: bool,
+    timings: bool,
     list_types: bool,
     words: tuple[str, ...],
 ) -> None:
     """Print the classic BPF program for EXPR, as tcpdump -d does.
 
-    Many words make one expression. No EXPR matches every packet.
+    Many words make one expression. No EXPR matches every packet. What --dump-after, --stats and
+    --timings show goes to standard error.
     """
     del dump  # -d and nothing print the same
     if list_types:
@@ -78,6 +93,7 @@ def command(
     chosen = format_name or _BY_COUNT.get(dumps, "decimal")
     if link_type is None:
         link_type = _IPTABLES_LINK if chosen == "iptables" else "EN10MB"
+    stages = Stages(dump_after, stats=stats, timings=timings)
     try:
         program = compile_text(
             common.expression(words, file),
@@ -89,12 +105,17 @@ def command(
             savefile=savefile_,
             resolver=common.resolver(no_names=no_names),
             protochain_headers=protochain_headers,
+            verify=verify,
+            verify_seconds=timeout,
+            observer=stages.observer,
         )
         _write(program.dump(chosen))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except PfcompileError as error:
         common.fail(error)
+    finally:
+        stages.report()
 
 
 def _write(output: str | bytes) -> None:

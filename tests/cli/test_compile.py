@@ -15,6 +15,7 @@ from pfcompile.cbpf.isa import Instruction
 from pfcompile.cbpf.listing import SOCK_FILTER
 from pfcompile.compiler import compile as compile_text
 from pfcompile.facts import link_types
+from pfcompile.passes.pipeline import PASS_NAMES
 
 COMMAND = [sys.executable, "-m", "pfcompile"]
 
@@ -346,5 +347,7 @@ def test_help_names_every_option(run):
     text = listed(run("compile", "--help"))
     for option in ("-d", "--dump", "--format", "-O", "-s", "-y", "-m", "-F", "-n", "-L"):
         assert f"{option}" in text
+    for option in ("--verify", "--timeout", "--dump-after", "--stats", "--timings", *PASS_NAMES):
+        assert option in text
     assert "compile" in listed(run("--help"))
     assert listed(run("--version")).startswith("pfcompile")

@@ -1,0 +1,174 @@
+"""`pfcompile prove A B`: how two filters are related, decided for all packets.
+
+The answer goes to standard output, and its first line begins with the relation. Exit status, as of
+diff(1) and cmp(1): 0 where A and B are equal, 1 where they are not, 2 for a bad expression or
+program, bad usage and anything else that went wrong; and 3 where the time was too short to tell.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from pfcompile.captures.output import STANDARD_OUTPUT, Output, is_same_file
+from pfcompile.captures.records import Interface, InterfaceBlock
+from pfcompile.captures.writer import PcapWriter
+from pfcompile.cli import common, options
+from pfcompile.cli.operand import STANDARD_INPUT, Expression, Given, file_of, read_operand
+from pfcompile.compiler import VERIFY_SECONDS
+from pfcompile.compiler import compile as compile_text
+from pfcompile.errors import CaptureError, FilterError, PfcompileError
+from pfcompile.facts import link_types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pfcompile.cbpf.isa import Instruction
+    from pfcompile.program import Program
+    from pfcompile.prove import Witness
+
+STATUS_EQUAL: Final = 0
+STATUS_DIFFERENT: Final = 1
+STATUS_TROUBLE: Final = 2
+STATUS_UNDECIDED: Final = 3
+
+DEFAULT_LINK_TYPE: Final = "EN10MB"
+
+
+@click.command("prove")
+@options.link_type
+@options.snaplen
+@options.netmask
+@options.no_names
+@options.live
+@options.savefile
+@common.protochain_headers_option
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, options.LONGEST_PROOF),
+    default=int(VERIFY_SECONDS),
+    metavar="SECONDS",
+    show_default=True,
+    help="How long the proof may take.",
+)
+@click.option("-w", "output", metavar="FILE", help="Write the packets as pcap; '-' is stdout.")
+@click.argument("words", nargs=2, metavar="A B")
+def command(
+    link_type: str | None,
+    snaplen: int,
+    netmask: str | None,
+    no_names: bool,
+    live: bool,
+    savefile_: bool,
+    protochain_headers: int,
+    timeout: int,
+    output: str | None,
+    words: tuple[str, str],
+) -> None:
+    """Say how the filters A and B are related for all packets.
+
+    They are equal, A implies B, B implies A, they are disjoint, or neither; packets show what tells
+    them apart. Each of A and B is an expression, a program in any format that pfcompile prints,
+    @FILE for a file that holds a program (a listing or a savefile), or - for standard input.
+
+    Exit status: 0 equal, 1 not equal, 2 trouble, 3 undecided.
+    """
+    _check_usage(words, output)
+    compiled = partial(
+        compile_text,
+        snaplen=snaplen,
+        netmask=netmask,
+        live=live,
+        savefile=savefile_,
+        resolver=common.resolver(no_names=no_names),
+        protochain_headers=protochain_headers,
+    )
+    try:
+        from pfcompile.cli.relation_text import tell  # noqa: PLC0415 - z3 is an extra
+        from pfcompile.prove import Relation, Undecided, relate  # noqa: PLC0415 - the same
+
+        operands = [read_operand(word) for word in words]
+        dlt = _link_type(operands, link_type)
+        a, b = (_instructions(operand, dlt, compiled) for operand in operands)
+        answer = relate(a, b, timeout_ms=timeout * 1000, real_lengths=True)
+        if output is not None and not isinstance(answer, Undecided):
+            _write(output, dlt, answer.witnesses)
+        click.echo(tell(answer, dlt), nl=False, err=output == STANDARD_OUTPUT)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except PfcompileError as error:
+        _give_up(error)
+    except OSError as error:
+        common.forget_standard_output()
+        _give_up(CaptureError(f"cannot be written: {error.strerror}", STANDARD_OUTPUT))
+    if isinstance(answer, Undecided):
+        sys.exit(STATUS_UNDECIDED)
+    sys.exit(STATUS_EQUAL if answer.relation is Relation.EQUAL else STATUS_DIFFERENT)
+
+
+def _check_usage(words: Sequence[str], output: str | None) -> None:
+    """Refuse what cannot be meant, before anything is read or written."""
+    files = [file for file in map(file_of, words) if file is not None]
+    if files.count(STANDARD_INPUT) > 1:
+        raise click.UsageError("standard input can be read only once")
+    if output is None:
+        return
+    if output == STANDARD_OUTPUT and sys.stdout is not None and sys.stdout.isatty():
+        raise click.UsageError("a capture is not written to a terminal")
+    for file in files:
+        if is_same_file(output, file):
+            raise click.UsageError(f"-w {output} would overwrite the program in {file}")
+
+
+def _link_type(operands: Sequence[Expression | Given], wanted: str | None) -> int:
+    """Return the DLT value that expressions are compiled for and packets shown as.
+
+    Raises:
+        ValueError: There is no such link type, or two savefiles are for different ones.
+    """
+    if wanted is not None:
+        return link_types.number(wanted)
+    known = {operand.dlt for operand in operands if operand.dlt is not None}
+    if len(known) > 1:
+        shown = " and ".join(map(link_types.describe, sorted(known)))
+        raise ValueError(f"the programs are for {shown}: say with -y which is meant")
+    return known.pop() if known else link_types.number(DEFAULT_LINK_TYPE)
+
+
+def _instructions(
+    operand: Expression | Given, dlt: int, compiled: Callable[..., Program]
+) -> tuple[Instruction, ...]:
+    """Return the program to be compared; raises FilterError for a wrong expression.
+
+    An expression's meaning is its unoptimised program, so that nothing said here hangs on the
+    optimiser, and what no packet can match is a filter like any other.
+    """
+    if isinstance(operand, Given):
+        return operand.instructions
+    try:
+        return compiled(operand.text, dlt, optimize=False).instructions
+    except FilterError:
+        # It may have been too long as it was written. Other errors come again.
+        return compiled(operand.text, dlt, optimize=True).instructions
+
+
+def _write(path: str, dlt: int, witnesses: Sequence[Witness]) -> None:
+    """Write a pcap file of packets, of none where none tells the filters apart.
+
+    Raises:
+        CaptureError: It cannot be written.
+    """
+    interface = Interface(0, link_types.linktype_of_dlt(dlt), snaplen=0)
+    writer = PcapWriter(Output(path))
+    writer.write(InterfaceBlock(b"", interface))
+    for witness in witnesses:
+        writer.write_packet(interface, 0, witness.packet, witness.wire_length)
+    writer.close()
+
+
+def _give_up(error: PfcompileError) -> NoReturn:
+    common.complain(error)
+    sys.exit(STATUS_TROUBLE)
