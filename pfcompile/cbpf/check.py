@@ -44,12 +44,20 @@ def check(instructions: Sequence[Instruction]) -> None:
     Raises:
         ProgramError: The program is not valid; names the instruction and what is wrong.
     """
+    count = len(instructions)
+    if count > MAX_INSTRUCTIONS:
+        raise ProgramError(
+            f"the program has {count} instructions, more than the {MAX_INSTRUCTIONS} "
+            "that the kernel takes"
+        )
     check_structure(instructions)
     check_scratch(instructions)
 
 
 def check_structure(instructions: Sequence[Instruction]) -> None:
-    """Check all but the order of scratch stores and loads: enough to run a program safely.
+    """Check all but the length and the order of scratch stores and loads.
+
+    That is enough to run a program safely.
 
     Raises:
         ProgramError: As for `check`.
@@ -57,11 +65,6 @@ def check_structure(instructions: Sequence[Instruction]) -> None:
     count = len(instructions)
     if not instructions:
         raise ProgramError("the program has no instructions")
-    if count > MAX_INSTRUCTIONS:
-        raise ProgramError(
-            f"the program has {count} instructions, more than the {MAX_INSTRUCTIONS} "
-            "that the kernel takes"
-        )
     for position, instruction in enumerate(instructions):
         if (reason := _structural_fault(position, instruction, count)) is not None:
             raise _refusal(position, instruction, reason)

@@ -107,18 +107,22 @@ def ports(
 
     start = context.frame.network_header
 
-    def carried(offset: int) -> Formula:
-        return some(*(equal(byte(start, offset), protocol) for protocol in protocols))
+    def carried(offset: int, transport: Value) -> Formula:
+        # Each protocol with ports of its own, though they stand in one place: what follows in the
+        # expression may depend on the protocol. Those that go on alike become one again.
+        return some(
+            *(every(equal(byte(start, offset), number), at(transport)) for number in protocols)
+        )
 
-    behind_ipv6 = every(
-        is_ipv6(context, span), carried(IPV6_NEXT_HEADER), at(transport_ipv6(context))
-    )
-    tests = [carried(IPV4_PROTOCOL), first_fragment(context)]
-    if len(protocols) > 1:
+    behind_ipv6 = every(is_ipv6(context, span), carried(IPV6_NEXT_HEADER, transport_ipv6(context)))
+    if len(protocols) == 1:
+        # As with the protocol alone, which may stand beside this.
+        of_protocol = equal(byte(start, IPV4_PROTOCOL), protocols[0])
+        inside = every(of_protocol, first_fragment(context), at(transport_ipv4(context)))
+    else:
         # With the fragment's test first, what is left is what IPv6 has, at other offsets.
-        tests.reverse()
-    behind_ipv4 = every(is_ipv4(context, span), *tests, at(transport_ipv4(context)))
-    return some(behind_ipv6, behind_ipv4)
+        inside = every(first_fragment(context), carried(IPV4_PROTOCOL, transport_ipv4(context)))
+    return some(behind_ipv6, every(is_ipv4(context, span), inside))
 
 
 def udp_tunnel(

@@ -69,10 +69,11 @@ def fold(graph: Graph) -> Graph:
 def check_arithmetic(graph: Graph) -> None:
     """Raise FilterError for a division by 0, or a shift by more than 31 bits, by a constant.
 
-    Asked of a graph without dead blocks, since what is never computed does no harm.
+    Asked of a graph without dead blocks, since what is never computed does no harm. Nor does a test
+    whose outcome makes no difference: libpcap drops it unlooked at.
     """
     for block in graph.blocks:
-        if isinstance(block, Branch | Let):
+        if isinstance(block, Let) or (isinstance(block, Branch) and block.yes != block.no):
             for value in used_values(block):
                 message = _meaningless(value)
                 if message is not None:
