@@ -10,9 +10,8 @@ Wegman and Zadeck's lattice of constants, taken further.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
@@ -42,8 +41,7 @@ _MOST_CANDIDATES: Final = 16
 """How many numbers that a value may be are kept; above, only their range and common bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What is known of one value.
 
     Attributes:
@@ -218,9 +216,10 @@ class Facts:
 
     def decide(self, test: Test) -> bool | None:
         """Return the outcome of `test` where it is known, else None."""
-        remembered = self._outcomes.get(test)
-        if remembered is not None:
-            return remembered
+        if self._outcomes:
+            remembered = self._outcomes.get(test)
+            if remembered is not None:
+                return remembered
         a = self.of(test.left)
         if isinstance(test.right, Numbers):
             return _decide_membership(a, test.right.ranges)

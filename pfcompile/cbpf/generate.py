@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, SCRATCH_WORDS, Instruction, Op
 from pfcompile.cbpf.layout import Code, assemble_blocks, block_order
 from pfcompile.cbpf.select import Selector, State
-from pfcompile.cbpf.ways import way_lengths
 from pfcompile.errors import FilterError
 from pfcompile.ir.graph import Accept, Branch, Let, Reject, successors, used_values
 from pfcompile.ir.values import Variable, variables
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _COUNTED_RANGES: Final = 16
 
+_ACCEPTS: Final = Instruction(Op.RET_K.value, 0, 0, 1)
 _STORES: Final = frozenset({Op.ST, Op.STX})
 _RELOADS: Final = frozenset({Op.LD_MEM, Op.LDX_MEM})
 
@@ -38,14 +39,13 @@ def generate(
     Raises:
         FilterError: It needs more instructions than that, or more than 16 scratch words.
     """
-    graph = expand_sets(graph)
-    order = block_order(graph)
-    codes = _without_dead_stores(_select(graph, order, snaplen))
-    program = assemble_blocks(*_merged(order, codes))
+    expanded, left_out = expand_beginnings(graph, _COUNTED_RANGES)
+    program = _written(expand_sets(graph) if left_out else expanded).instructions
     if longest is not None and len(program) > longest:
         message = f"too long for classic BPF: {len(program)} instructions, the limit is {longest}"
         raise FilterError(message)
-    return tuple(program)
+    matches = Instruction(Op.RET_K.value, 0, 0, snaplen)
+    return tuple([matches if each == _ACCEPTS else each for each in program])
 
 
 def measure(graph: Graph) -> Size:
@@ -56,14 +56,41 @@ def measure(graph: Graph) -> Size:
     Raises:
         FilterError: It needs more than 16 scratch words.
     """
-    graph, left_out = expand_beginnings(graph, _COUNTED_RANGES)
+    expanded, left_out = expand_beginnings(graph, _COUNTED_RANGES)
+    written = _written(expanded)
+    return Size(len(written.instructions) + left_out, written.longest_way)
+
+
+class _Written(NamedTuple):
+    """A program that returns 1 where its graph accepts, and its longest way."""
+
+    instructions: list[Instruction]
+    longest_way: int
+
+
+@lru_cache(maxsize=16)
+def _written(graph: Graph) -> _Written:
+    """Return the program of a graph without IN tests.
+
+    The last ones are kept: what one search ends with the next begins with, and then the program.
+    """
     order = block_order(graph)
-    codes = _without_dead_stores(_select(graph, order, 1))
-    program = assemble_blocks(*_merged(order, codes))
-    return Size(len(program) + left_out, way_lengths(program).longest)
+    order, codes = _merged(order, _without_dead_stores(_select(graph, order)))
+    return _Written(assemble_blocks(order, codes), _longest_way(order, codes))
 
 
-def _select(graph: Graph, order: Sequence[Label], snaplen: int) -> dict[Label, Code]:
+def _longest_way(order: Sequence[Label], codes: dict[Label, Code]) -> int:
+    """Return how many instructions a packet takes at most, those left out that only jump."""
+    longest: dict[Label, int] = {}
+    for label in reversed(order):
+        code = codes[label]
+        ends = 0 if code.jump is None and code.returns is None else 1
+        after = max([longest[target] for target in code.targets], default=0)
+        longest[label] = len(code.steps) + ends + after
+    return longest[order[0]]
+
+
+def _select(graph: Graph, order: Sequence[Label]) -> dict[Label, Code]:
     """Return each block's instructions; what a block finds in the registers is what all leave."""
     slots = _allot(graph, order)
     arriving: dict[Label, State] = {graph.entry: State()}
@@ -72,7 +99,7 @@ def _select(graph: Graph, order: Sequence[Label], snaplen: int) -> dict[Label, C
         block = graph[label]
         match block:
             case Accept():
-                codes[label] = Code((), None, (), snaplen)
+                codes[label] = Code((), None, (), _ACCEPTS.k)
                 continue
             case Reject():
                 codes[label] = Code((), None, (), 0)

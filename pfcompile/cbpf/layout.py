@@ -41,14 +41,13 @@ def block_order(graph: Graph) -> list[Label]:
     Of the blocks that may come next, one that the last block leads to is taken: so that an
     assignment needs no jump to what follows it, and jumps are short.
     """
-    waiting_for = Counter(
-        target for block in graph.blocks for target in dict.fromkeys(successors(block))
-    )
+    blocks = graph.blocks
+    waiting_for = Counter(target for block in blocks for target in set(successors(block)))
     ready, ends = [graph.entry], []
     order = []
     while ready:
         label = ready.pop()
-        block = graph[label]
+        block = blocks[label]
         if isinstance(block, Accept | Reject):
             ends.append(label)
             continue

@@ -214,6 +214,7 @@ def rebuild_with(
     """Return the same as `rebuild`; `rewrite` also gets the old label and all new labels so far."""
     builder = Builder()
     names: dict[Label, Label] = {}
+    blocks = graph.blocks
     for label in reversed(graph.labels):
-        names[label] = rewrite(builder, label, _renamed(graph[label], names), names)
+        names[label] = rewrite(builder, label, _renamed(blocks[label], names), names)
     return builder.finish(names[graph.entry])

@@ -17,6 +17,7 @@ Sound since only the way of asking changes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ir.arithmetic import ArithmeticOp
@@ -46,10 +47,12 @@ def expand_sets(graph: Graph) -> Graph:
     return _expanded(graph, None)
 
 
+@lru_cache(maxsize=16)
 def expand_beginnings(graph: Graph, most: int) -> tuple[Graph, int]:
     """Return `graph` with long sets cut after `most` ranges, and about how many tests are gone.
 
-    Enough to compare the lengths of two programs, and quick whatever the lists.
+    Enough to compare the lengths of two programs, and quick whatever the lists. The last ones are
+    kept, since a graph is asked for again and again.
     """
     left_out = 0
     for block in graph.blocks:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pfcompile.ir.graph import Graph
     from pfcompile.passes.observer import Observer
-    from pfcompile.passes.search import Cost, Size
+    from pfcompile.passes.search import Cost
 
 PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     fold,
@@ -35,6 +35,10 @@ PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
     refuse_impossible,
 )
 """A pass that meets the graph that it gave itself is not run again: all of them go to the end."""
+
+_LEAVES_NO_JUMPS: Final = order_switches
+"""It only changes the order of tests that exclude each other: none can be skipped that could not
+be before."""
 
 SEARCHES: Final[tuple[Callable[[Graph, Cost], Graph], ...]] = (
     fuse_tests,
@@ -54,9 +58,12 @@ def simplify(graph: Graph, observer: Observer | None = None) -> Graph:
     """Return the graph after the passes that need no cost; tells the observer after each."""
     given: dict[Callable[[Graph], Graph], Graph] = {}
     for rewrite in PIPELINE:
-        if given.get(rewrite) is not graph:
-            graph = observed(observer, rewrite.__name__, rewrite, graph)
+        before = graph
+        if given.get(rewrite) is not before:
+            graph = observed(observer, rewrite.__name__, rewrite, before)
             given[rewrite] = graph
+        if rewrite is _LEAVES_NO_JUMPS and given.get(thread_all_jumps) is before:
+            given[thread_all_jumps] = graph
     return graph
 
 
@@ -68,15 +75,7 @@ def shorten(graph: Graph, cost: Cost, observer: Observer | None = None) -> Graph
         cost: What the program costs that a graph becomes.
         observer: Is told after each pass.
     """
-    counted: dict[Graph, Size] = {}
-
-    def count(candidate: Graph) -> Size:
-        """Return a graph's cost; what one search ends with, the next begins with."""
-        if candidate not in counted:
-            counted[candidate] = cost(candidate)
-        return counted[candidate]
-
     graph = observed(observer, reject_lost_loads.__name__, reject_lost_loads, graph)
     for search in SEARCHES:
-        graph = observed(observer, search.__name__, search, graph, count)
+        graph = observed(observer, search.__name__, search, graph, cost)
     return graph

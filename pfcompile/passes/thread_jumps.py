@@ -54,24 +54,25 @@ def _walk(graph: Graph) -> tuple[Graph, bool]:
     That is so where no test has vanished and no two blocks have become one: then the facts of this
     walk were those of the graph that it leaves.
     """
+    blocks = graph.blocks
     arriving: dict[Label, Facts] = {}
     threaded: dict[Label, Block | Label] = {}
 
     def follow(label: Label, facts: Facts) -> Label:
         """Return the first block from `label` on that facts do not decide, or a nearer one."""
         for _ in range(_LONGEST_WALK):
-            block = graph[label]
+            block = blocks[label]
             if not isinstance(block, Branch):
                 break
-            outcome = None if block.test.may_end else facts.decide(block.test)
-            if outcome is None:
+            outcome = facts.decide(block.test)
+            if outcome is None or block.test.may_end:
                 break
             label = block.yes if outcome else block.no
         return label
 
     def arrive(label: Label, facts: Facts) -> Label:
         """Hand the facts on to a block that an edge leads to."""
-        if not isinstance(graph[label], Accept | Reject):
+        if not isinstance(blocks[label], Accept | Reject):
             known = arriving.get(label)
             arriving[label] = facts if known is None else known.met(facts)
         return label
@@ -80,7 +81,7 @@ def _walk(graph: Graph) -> tuple[Graph, bool]:
     entry = arrive(follow(graph.entry, nothing), nothing)
     for label in graph.labels:
         facts = arriving.pop(label, None)
-        block = graph[label]
+        block = blocks[label]
         match block:
             case Accept() | Reject():
                 threaded[label] = block
@@ -90,9 +91,9 @@ def _walk(graph: Graph) -> tuple[Graph, bool]:
                 if_yes, if_no = facts.assume(test, True), facts.assume(test, False)
                 yes_end, no_end = follow(yes, if_yes), follow(no, if_no)
                 # Ways lead to higher labels only: a side above an end never comes there.
-                if no <= yes_end and not test.may_end and follow(no, if_yes) == yes_end:
+                if no <= yes_end and follow(no, if_yes) == yes_end and not test.may_end:
                     threaded[label] = arrive(follow(no, facts), facts)
-                elif yes <= no_end and not test.may_end and follow(yes, if_no) == no_end:
+                elif yes <= no_end and follow(yes, if_no) == no_end and not test.may_end:
                     threaded[label] = arrive(follow(yes, facts), facts)
                 else:
                     arrive(yes_end, if_yes)
