@@ -11,33 +11,31 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pytest
 
-from pfcompile.captures.reader import read_records
 from pfcompile.cbpf.check import check_scratch
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import Op
 from pfcompile.cbpf.listing import tcpdump
-from pfcompile.errors import CaptureError, ProgramError
+from pfcompile.errors import ProgramError
 from pfcompile.facts import link_types
-from tests.comparison import SNAPLEN, Comparison, Unexplained
+from tests.comparison import Comparison, Unexplained
 from tests.generator.expressions import Generator
 from tests.generator.links import LINKS, Link
 from tests.generator.seed import SEED, rerun
 from tests.known_differences import RUN_TIME_HEADERS, respelt
+from tests.oracles.walk import End, walk
+from tests.shared_captures import CAPTURES, Captured, packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pfcompile.syntax import tree
     from tests.comparison import Program
     from tests.oracles.libpcap import Libpcap
-
-FOLDER: Final = Path(__file__).parents[1].parent / "shared" / "captures"
-CAPTURES: Final = sorted(FOLDER.glob("*.pcap*"))
 
 pytestmark = pytest.mark.skipif(
     not CAPTURES, reason="the folder ../shared/captures with real captures is not here"
@@ -62,37 +60,10 @@ _CONTINUATIONS: Final = (
 _ALIKE: Final = {name: name for name in LINKS} | {"JUNIPER_MONITOR": "JUNIPER_GGSN"}
 """Whose expressions suit a link type; the others are as opaque as USER0."""
 
-_DIVISIONS: Final = frozenset({Op.DIV_X, Op.MOD_X})
 _SHIFTS: Final = frozenset({Op.LSH_X, Op.RSH_X})
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """A packet of a capture.
-
-    Attributes:
-        data: The captured bytes.
-        wire_length: The length on the wire.
-    """
-
-    data: bytes
-    wire_length: int
-
-
 Run: TypeAlias = "Callable[[Captured], int]"
-
-
-def packets_of(path: Path) -> dict[int, list[Captured]]:
-    """Return the packets of a capture by link type (DLT value), until it ends or is damaged."""
-    found: dict[int, list[Captured]] = {}
-    with path.open("rb") as stream:
-        try:
-            for record in read_records(stream, path.name):
-                packet = Captured(bytes(record.data), record.wire_length)
-                found.setdefault(record.interface.dlt, []).append(packet)
-        except CaptureError:
-            pass  # what comes before the damage counts
-    return found
 
 
 @dataclass
@@ -165,13 +136,13 @@ class OnCapture(Comparison):
         shifts = any(one.code in _SHIFTS for each in (ours, theirs) for one in each.program)
         if shifts and len({self._in_libpcap(each.program)(packet) for each in (ours, theirs)}) == 1:
             return "a shift by 32 or more is another in the kernel"
-        if not (ours.stops(packet) or theirs.stops(packet)):
+        if not any(walk(one.program, packet).end is End.LOAD for one in (ours, theirs)):
             return None
         reason = "the packet is cut off"
         for more in _CONTINUATIONS:
             longer = Captured(packet.data + more, packet.wire_length)
             if ours.run(longer) != theirs.run(longer):
-                if not any(one.stops(longer) and not one.divides for one in (ours, theirs)):
+                if not any(walk(one.program, longer).end is End.LOAD for one in (ours, theirs)):
                     return None
                 reason = "an offset that no packet has (Q8)"
         return reason
@@ -188,22 +159,11 @@ class _Runner:
     Attributes:
         program: The instructions.
         run: Gives the verdict on a packet.
-        divides: Whether something else than a load can end the program early.
     """
 
     def __init__(self, program: Program, interpreter: Callable[[Program], Run]) -> None:
         self.program = program
         self.run = interpreter(program)
-        self.divides = any(one.code in _DIVISIONS for one in program)
-        self._interpreter = interpreter
-
-    def stops(self, packet: Captured) -> bool:
-        """Return whether a load past the captured bytes ends the program (or a division by 0)."""
-        marked = tuple(
-            one._replace(k=SNAPLEN) if one.code == Op.RET_K and one.k == 0 else one
-            for one in self.program
-        )
-        return self._interpreter(marked)(packet) == 0
 
 
 def _reads_unset_scratch(program: Program) -> bool:

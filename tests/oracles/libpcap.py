@@ -45,7 +45,7 @@ class Refused(Exception):  # noqa: N818 -- an answer of the oracle, not a fault 
     """libpcap would not compile the expression; its words are the message."""
 
 
-class _Instruction(ctypes.Structure):
+class BpfInstruction(ctypes.Structure):
     """`struct bpf_insn`, pcap/bpf.h."""
 
     _fields_ = (
@@ -56,10 +56,10 @@ class _Instruction(ctypes.Structure):
     )
 
 
-class _Program(ctypes.Structure):
+class BpfProgram(ctypes.Structure):
     """`struct bpf_program`, pcap/bpf.h."""
 
-    _fields_ = (("length", ctypes.c_uint), ("instructions", ctypes.POINTER(_Instruction)))
+    _fields_ = (("length", ctypes.c_uint), ("instructions", ctypes.POINTER(BpfInstruction)))
 
 
 def library_path() -> Path | None:
@@ -96,22 +96,22 @@ class Libpcap:
         library.pcap_geterr.restype = ctypes.c_char_p
         library.pcap_compile.argtypes = (
             ctypes.c_void_p,
-            ctypes.POINTER(_Program),
+            ctypes.POINTER(BpfProgram),
             ctypes.c_char_p,
             ctypes.c_int,
             ctypes.c_uint32,
         )
-        library.pcap_freecode.argtypes = (ctypes.POINTER(_Program),)
+        library.pcap_freecode.argtypes = (ctypes.POINTER(BpfProgram),)
         library.pcap_freecode.restype = None
         library.bpf_filter.argtypes = (
-            ctypes.POINTER(_Instruction),
+            ctypes.POINTER(BpfInstruction),
             ctypes.c_char_p,
             ctypes.c_uint,
             ctypes.c_uint,
         )
         library.bpf_filter.restype = ctypes.c_uint
         self._handles: dict[tuple[int, int], int] = {}
-        self._loaded: tuple[tuple[Instruction, ...], ctypes.Array[_Instruction]] | None = None
+        self._loaded: tuple[tuple[Instruction, ...], ctypes.Array[BpfInstruction]] | None = None
 
     @property
     def version(self) -> str:
@@ -159,7 +159,7 @@ class Libpcap:
                 raise MemoryError
             self._handles[key] = handle
         raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-        program = _Program()
+        program = BpfProgram()
         if self._library.pcap_compile(handle, ctypes.byref(program), raw, int(optimize), netmask):
             raise Refused(self._library.pcap_geterr(handle).decode("utf-8", "replace"))
         try:
@@ -185,7 +185,7 @@ class Libpcap:
             # Runs come in series for one program: keep its C form.
             self._loaded = (
                 program,
-                (_Instruction * len(program))(*(_Instruction(*one) for one in program)),
+                (BpfInstruction * len(program))(*(BpfInstruction(*one) for one in program)),
             )
         length = len(packet) if wire_length is None else wire_length
         return int(self._library.bpf_filter(self._loaded[1], packet, length, len(packet)))
