@@ -127,7 +127,7 @@ class Comparison:
         """Compare the unoptimised programs; return libpcap's, with the known differences."""
         expression = parse(text)
         assert expression is not None
-        said, used = respelt(text, expression)
+        said, used = respelt(text, expression, self.link)
         try:
             theirs = self._compare_respelt(expression, text, said, ours)
         except Unexplained as found:

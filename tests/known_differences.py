@@ -50,11 +50,12 @@ class Respelling:
 
     Attributes:
         name: What is told in the counts.
-        respell: The new words for a node of the tree and its old words; None to leave it.
+        respell: The new words for a node of the tree, its old words and the link type; None to
+            leave it.
     """
 
     name: str
-    respell: Callable[[object, str], str | None]
+    respell: Callable[[object, str, Link], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,7 @@ ONLY_OLDER: Final = (
 # Verdicts
 
 
-def _negated_field(node: object, words: str) -> str | None:
+def _negated_field(node: object, words: str, _link: Link) -> str | None:
     match node:
         case tree.FieldValue(op=RelationOp.NE, values=(_,)):
             return f"not ({words.replace('!=', '=')})"
@@ -238,7 +239,7 @@ def _negated_field(node: object, words: str) -> str | None:
             return None
 
 
-def _byte_mask(node: object, words: str) -> str | None:
+def _byte_mask(node: object, words: str, _link: Link) -> str | None:
     del words
     match node:
         case tree.LinkByte(offset=offset, op="&" | "|" as op, value=value):
@@ -247,9 +248,23 @@ def _byte_mask(node: object, words: str) -> str | None:
             return None
 
 
+_DSA_WAYS: Final = {
+    ("DSA_TAG_BRCM", "inbound"): "link[12] & 0xe0 = 0",
+    ("DSA_TAG_BRCM", "outbound"): "link[12] & 0xe0 = 0x20",
+    ("DSA_TAG_DSA", "inbound"): "link[12] & 0x40 = 0",
+    ("DSA_TAG_DSA", "outbound"): "link[12] & 0xc0 = 0x40",
+}
+
+
+def _dsa_way(node: object, words: str, link: Link) -> str | None:
+    del words
+    return _DSA_WAYS.get((link.name, node.word)) if isinstance(node, tree.Way) else None
+
+
 RESPELLINGS: Final = (
     Respelling("fields of ATM and SS7: != was =", _negated_field),
     Respelling("byte i & v: the byte was not loaded", _byte_mask),
+    Respelling("DSA: inbound and outbound were asked of the kernel", _dsa_way),
 )
 
 _IS_IS_WORDS: Final = frozenset(
@@ -379,14 +394,14 @@ FAULTS: Final = (
 )
 
 
-def respelt(text: str, expression: tree.Expression) -> tuple[str, list[str]]:
+def respelt(text: str, expression: tree.Expression, link: Link) -> tuple[str, list[str]]:
     """Return what to ask the oracle for, and the names of the rules that changed it."""
     changes: list[tuple[int, int, str]] = []
     used = []
     for node in nodes(expression):
         for rule in RESPELLINGS:
             span = getattr(node, "span", None)
-            new = None if span is None else rule.respell(node, text[span.start : span.end])
+            new = None if span is None else rule.respell(node, text[span.start : span.end], link)
             if new is not None:
                 changes.append((span.start, span.end, new))
                 used.append(rule.name)

@@ -87,7 +87,7 @@ class OnCapture(Comparison):
         packets that are cut off before the expression was tried that keeps them.
         """
         self._first_try = (
-            self.link.name in RUN_TIME_HEADERS and said == respelt(text, expression)[0]
+            self.link.name in RUN_TIME_HEADERS and said == respelt(text, expression, self.link)[0]
         )
         return super()._compare_respelt(expression, text, said, ours)
 
