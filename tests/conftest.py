@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from tests.generator.links import LINKS
+from tests.generator.productions import all_productions
 from tests.oracles.libpcap import Libpcap
 
 
@@ -29,14 +31,21 @@ def libpcap():
 
 def pytest_terminal_summary(terminalreporter):
     """Print what the comparisons with libpcap have counted, of all workers together."""
-    total = Counter()
+    total, used = Counter(), {"productions": set(), "link types": set()}
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) == "call":
                 for name, counts in report.user_properties:
                     if name == "libpcap counts":
                         total.update(counts)
+                    elif name == "libpcap coverage":
+                        for what, names in counts.items():
+                            used[what].update(names)
     if total:
         terminalreporter.section("compared with libpcap")
         for name, count in sorted(total.items(), key=lambda item: (-item[1], item[0])):
             terminalreporter.write_line(f"{count:7} {name}")
+        there_are = {"productions": all_productions(), "link types": set(LINKS)}
+        for what, names in used.items():
+            of = there_are[what]
+            terminalreporter.write_line(f"{len(names):7} of {len(of)} {what}")

@@ -12,6 +12,7 @@ import pytest
 from tests.comparison import Comparison, Unexplained
 from tests.generator.expressions import FIRST_GROUPS, Generator
 from tests.generator.links import LINKS
+from tests.generator.productions import productions_used
 from tests.generator.seed import SEED, rerun
 
 FIRST_LINKS = (
@@ -26,12 +27,14 @@ def compare(libpcap, link, groups, count, record):
     comparison = Comparison(libpcap, LINKS[link], seed)
     expressions = Generator(seed, link, groups)
     unexplained = []
-    for _ in range(count):
-        try:
-            comparison.compare(expressions.expression())
-        except Unexplained as found:
-            unexplained.append(str(found))
+    with productions_used() as used:
+        for _ in range(count):
+            try:
+                comparison.compare(expressions.expression())
+            except Unexplained as found:
+                unexplained.append(str(found))
     record("libpcap counts", dict(comparison.counts))
+    record("libpcap coverage", {"productions": sorted(used), "link types": [link]})
     if unexplained:
         shown = "\n\n".join(unexplained[:MOST_SHOWN])
         test = os.environ["PYTEST_CURRENT_TEST"].split()[0]

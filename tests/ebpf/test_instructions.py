@@ -424,6 +424,26 @@ def test_branches_as_in_the_kernel():
 
 
 @pytest.mark.bpf
+def test_memory_as_in_the_kernel():
+    """On the stack, where the verifier takes all of them."""
+    rng = random.Random(SEED)
+    packets = [numbers(rng) for _ in range(60)]
+    begin, end = assemble("*(u64 *)(r10 - 8) = r3"), assemble("r4 = *(u64 *)(r10 - 8)")
+    for row in (row for row in ROWS if row.kind in {Kind.LOAD, Kind.LOAD_SIGNED}):
+        for at in range(0, 8, row.width // 8):
+            both((*begin, instruction_of(row, dst=5, src=10, offset=at - 8)), packets[:20])
+    for row in of_kind(Kind.STORE):
+        for at in range(0, 8, row.width // 8):
+            store = instruction_of(row, dst=10, src=2, offset=at - 8, imm=rng.choice(IMMEDIATES))
+            both((*begin, store, *end), packets[:20])
+    for row in of_kind(Kind.ATOMIC):
+        for same in (False, True):  # what compare-and-exchange looks for is there, or is not
+            copy = assemble("r0 = r3") if same else ()
+            change = instruction_of(row, dst=10, src=2, offset=-8)
+            both((*begin, *copy, change, *end), packets)
+
+
+@pytest.mark.bpf
 def test_random_sequences_as_in_the_kernel():
     rng = random.Random(SEED)
     rows = of_kind(Kind.ALU) + of_kind(Kind.BRANCH)

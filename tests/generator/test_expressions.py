@@ -10,6 +10,7 @@ from functools import cache
 
 import pytest
 
+from pfcompile.syntax.parser import parse_partly
 from tests.generator.expressions import (
     FIRST_GROUPS,
     PROTOCOLS,
@@ -18,6 +19,7 @@ from tests.generator.expressions import (
     all_groups,
 )
 from tests.generator.links import LINKS
+from tests.generator.productions import all_productions, productions_used
 from tests.generator.seed import SEED, rerun
 from tests.generator.soup import soup
 from tests.oracles.libpcap import Refused
@@ -58,6 +60,15 @@ def coverage(link: str) -> Counter[str]:
 
 def test_every_production_and_spelling_comes_out():
     assert SPELLINGS - set(coverage("EN10MB")) == set(), RERUN
+
+
+def test_every_production_of_the_grammar_is_used():
+    with productions_used() as used:
+        for link in {"EN10MB", *ELSEWHERE.values()}:
+            made = Generator(f"{SEED} productions", link)
+            for _ in range(1500):
+                parse_partly(made.expression())
+    assert all_productions() - used == set(), RERUN
 
 
 def test_every_primitive_group_comes_out():

@@ -1,0 +1,354 @@
+"""Translated programs on our own machine: the verdict of the classic program, for every packet."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import struct
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pfcompile.cbpf.interpreter import prepare
+from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, Op, ancillary_word
+from pfcompile.compiler import compile as compile_text
+from pfcompile.ebpf.asm import disassemble
+from pfcompile.ebpf.isa import Kind, row_of
+from pfcompile.ebpf.machine.interpreter import Machine
+from pfcompile.ebpf.machine.memory import PACKET_ADDRESS
+from pfcompile.ebpf.machine.starts import MetadataBuffer, Skb, Xdp
+from pfcompile.ebpf.translate import translate
+from pfcompile.ebpf.translate.targets import FORMS
+from pfcompile.errors import ProgramError
+from tests.cbpf.random_programs import METADATA, random_packet, random_program
+from tests.generator.packets import packets_for
+from tests.generator.seed import SEED, rerun
+
+HINT = rerun("tests/ebpf/test_translate.py")
+WORD = 0xFFFFFFFF
+USUAL = Path(__file__).parents[1] / "filters" / "usual.txt"
+FILTERS = [
+    line
+    for line in USUAL.read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+VERDICTS = {
+    "the snaplen": {"match": "value", "no_match": "value"},
+    "two numbers": {"match": 77, "no_match": 5},
+    "a number or 0": {"match": 1, "no_match": 0},
+    "the snaplen or a number": {"match": "value", "no_match": 9},
+}
+
+
+def compiled(text):
+    return compile_text(text, "EN10MB", 262144, 0xFFFFFF00, optimize=True).instructions
+
+
+def forms():
+    return [
+        pytest.param(form, id=f"{form.target.name}-{form.access.value}", marks=()) for form in FORMS
+    ]
+
+
+def words_of(instructions):
+    """Return the metadata words that a program loads."""
+    return {word.word for word in map(ancillary_word, instructions) if word is not None}
+
+
+def translated(instructions, form, verdicts):
+    return translate(instructions, form.target.name, access=form.access.value, **verdicts)
+
+
+def started(form, packet, wire_length):
+    match form.target.name:
+        case "user":
+            end = PACKET_ADDRESS + len(packet)
+            metadata = struct.pack("<QQI4x", PACKET_ADDRESS, end, wire_length)
+            return MetadataBuffer(metadata, packet)
+        case "xdp":
+            return Xdp(packet)
+        case _:
+            return Skb(packet, length=wire_length)
+
+
+def expected(value, verdicts):
+    """Return what a mapping makes of what the classic program returns."""
+    wanted = verdicts["match"] if value else verdicts["no_match"]
+    return value if wanted == "value" else wanted & WORD
+
+
+def compare(instructions, form, packets, verdicts):
+    """Run a program and its translation on packets; return how many there were."""
+    program = translated(instructions, form, verdicts)
+    machine, classic = Machine(program.instructions), prepare(instructions)
+    count = 0
+    for data, wire_length in packets:
+        # Only socket filters and our own machines are told another length than that of the data.
+        length = wire_length if form.target.name == "user" else len(data)
+        value = classic(data, length, METADATA)
+        found = machine.run(started(form, data, length)) & WORD
+        assert found == expected(value, verdicts), (
+            f"{form.target.name} {form.access.value} {verdicts} {data.hex()} {length}\n"
+            f"{instructions}\n{disassemble(program.instructions)}\n{HINT}"
+        )
+        count += 1
+    return count
+
+
+def some_packets(instructions, rng, count):
+    """Return packets of random bytes and such as reach the program's branches, short ones too."""
+    made = [(one.data, one.wire_length) for one in packets_for(instructions, rng, count)]
+    lengths = ((random_packet(rng),) for _ in range(count // 2))
+    cut = (data[: rng.randrange(len(data) + 1)] for data, _ in made[: count // 4])
+    plain = itertools.chain((data for (data,) in lengths), cut, (b"", b"\1", b"\1\2\3"))
+    return [*made, *((data, len(data)) for data in plain)]
+
+
+def has_words(form, instructions):
+    return words_of(instructions) <= {*form.target.words, Ancillary.ALU_XOR_X}
+
+
+@pytest.mark.parametrize("form", forms())
+def test_random_programs_give_the_classic_verdict(form):
+    rng = random.Random(f"{SEED} translate {form.target.name} {form.access}")
+    programs = packets = 0
+    for verdicts in itertools.cycle(VERDICTS.values()):
+        instructions = random_program(rng)
+        if not has_words(form, instructions):
+            continue
+        packets += compare(instructions, form, some_packets(instructions, rng, 12), verdicts)
+        programs += 1
+        if programs == 80:
+            break
+    assert packets >= 20 * programs
+
+
+@pytest.mark.parametrize("form", forms())
+def test_usual_filters_give_the_classic_verdict(form):
+    rng = random.Random(f"{SEED} usual {form.target.name} {form.access}")
+    seen = Counter()
+    for text, verdicts in zip(FILTERS, itertools.cycle(VERDICTS.values()), strict=False):
+        instructions = compiled(text)
+        packets = some_packets(instructions, rng, 12)
+        compare(instructions, form, packets, verdicts)
+        seen.update(bool(prepare(instructions)(*packet)) for packet in packets)
+    assert min(seen[True], seen[False]) > len(FILTERS)
+
+
+@pytest.mark.parametrize("form", forms())
+def test_every_length_of_a_matching_packet(form):
+    packet = bytes.fromhex(
+        "020000000002020000000001080045000028000100004006000001020304050607080400005000000000"
+        "000000005002200000000000"
+    )
+    for text in ("tcp dst port 80", "tcp[tcpflags] & tcp-syn != 0", "ip host 1.2.3.4", "less 40"):
+        instructions = compiled(text)
+        cuts = [(packet[:length], len(packet)) for length in range(len(packet) + 1)]
+        assert prepare(instructions)(packet) or text == "less 40"
+        compare(instructions, form, cuts, VERDICTS["two numbers"])
+
+
+@pytest.mark.parametrize("form", forms())
+@pytest.mark.parametrize("x", [0, 1, 3, 40, 0xFFFFFFFF, 0xFFFFFFF0, 0x80000000, 0x7FFFFFFF])
+def test_an_offset_wraps_in_32_bits(form, x):
+    packet = bytes(range(64))
+    for op, k in itertools.product(
+        (Op.LD_B_IND, Op.LD_H_IND, Op.LD_W_IND),
+        (0, 1, 60, 61, 62, 63, 64, 0xFFFFFFFF, 0x80000000, 0x80000004, 0x7FFFFFFF, 17),
+    ):
+        instructions = (
+            Instruction(Op.LDX_IMM, 0, 0, x),
+            Instruction(op, 0, 0, k),
+            Instruction(Op.ADD_K, 0, 0, 1),
+            Instruction(Op.RET_A, 0, 0, 0),
+        )
+        compare(instructions, form, [(packet, 64)], VERDICTS["the snaplen"])
+
+
+def test_groups_with_offsets_on_both_sides_of_x():
+    instructions = (
+        Instruction(Op.LDX_MSH, 0, 0, 0),
+        Instruction(Op.LD_B_IND, 0, 0, 0xFFFFFFFC),
+        Instruction(Op.ST, 0, 0, 0),
+        Instruction(Op.LD_H_IND, 0, 0, 6),
+        Instruction(Op.LDX_MEM, 0, 0, 0),
+        Instruction(Op.ADD_X, 0, 0, 0),
+        Instruction(Op.RET_A, 0, 0, 0),
+    )
+    packets = [(bytes([n]) * length, length) for n in range(16) for length in range(70)]
+    for form in FORMS:
+        compare(instructions, form, packets, VERDICTS["the snaplen"])
+
+
+def branches(program):
+    return [one for one in program if (row := row_of(one)) and row.kind is Kind.BRANCH]
+
+
+def test_one_guard_serves_all_the_loads_that_a_match_needs():
+    both = compiled("ether[0] = 1 and ether[40] = 2 and ether[20] = 3")
+    # Three comparisons and one guard, asked for before the first of them.
+    assert len(branches(translate(both, "user").instructions)) == 4
+
+
+def test_loads_at_one_index_share_a_guard():
+    instructions = (
+        Instruction(Op.LDX_MSH, 0, 0, 14),
+        *(Instruction(Op.LD_H_IND, 0, 0, k) for k in (20, 14, 18)),
+        Instruction(Op.RET_A, 0, 0, 0),
+    )
+    # One for the header's length, and one, with a bound, for the rest.
+    assert (
+        len(branches(translate(instructions, "xdp", match="value", no_match=0).instructions)) == 3
+    )
+    assert len(branches(translate(instructions, "user").instructions)) == 2
+
+
+def test_a_way_that_cannot_match_is_left_at_once():
+    instructions = (
+        Instruction(Op.LD_B_ABS, 0, 0, 0),
+        Instruction(Op.JEQ_K, 0, 2, 7),
+        Instruction(Op.LD_W_ABS, 0, 0, 0x80000000),
+        Instruction(Op.RET_K, 0, 0, 1),
+        Instruction(Op.RET_K, 0, 0, 2),
+    )
+    for form in FORMS:
+        packets = [(bytes([n, 0, 0, 0]), 4) for n in range(10)]
+        compare(instructions, form, packets, VERDICTS["two numbers"])
+
+
+def test_scratch_words_are_zero_until_they_are_written():
+    instructions = (
+        Instruction(Op.LD_B_ABS, 0, 0, 0),
+        Instruction(Op.JEQ_K, 1, 0, 7),
+        Instruction(Op.ST, 0, 0, 3),
+        Instruction(Op.LD_MEM, 0, 0, 3),
+        Instruction(Op.ADD_K, 0, 0, 1),
+        Instruction(Op.RET_A, 0, 0, 0),
+    )
+    for form in FORMS:
+        packets = [(bytes([n]), 1) for n in range(10)]
+        compare(instructions, form, packets, VERDICTS["the snaplen"])
+
+
+def test_the_longest_programs():
+    rng = random.Random(f"{SEED} longest")
+    index = [Instruction(Op.LDX_IMM, 0, 0, 4)]
+    # Each group of loads spans too far to be joined with its neighbour, so all become their longest.
+    loads = [
+        step
+        for number in range(2047)
+        for step in (
+            Instruction(Op.TXA, 0, 0, 0),
+            Instruction(Op.LD_W_IND, 0, 0, number % 9)
+            if number % 2
+            else Instruction(Op.LDX_MSH, 0, 0, number % 11),
+        )
+    ]
+    ending = [Instruction(Op.RET_A, 0, 0, 0)]
+    far = [Instruction(Op.LD_B_ABS, 0, 0, 0), Instruction(Op.JEQ_K, 0, 1, 7)]
+    over = [Instruction(Op.JA, 0, 0, 4000)]
+    filling = [Instruction(Op.LDX_MSH, 0, 0, rng.randrange(30)) for _ in range(4000)]
+    for instructions in (
+        tuple(index + loads + ending),
+        tuple(far + over + filling + index + ending),
+    ):
+        assert len(instructions) <= 4096
+        packets = [(rng.randbytes(length), length) for length in (0, 1, 5, 12, 40, 60)]
+        packets += [(b"\7" * 100, 100), (bytes(100), 100), (b"\0" * 11, 11)]
+        for form in FORMS:
+            compare(instructions, form, packets, VERDICTS["two numbers"])
+
+
+def metadata_program(word):
+    return (
+        Instruction(Op.LD_W_ABS, 0, 0, ANCILLARY_BASE + word),
+        Instruction(Op.ADD_K, 0, 0, 1),
+        Instruction(Op.RET_A, 0, 0, 0),
+    )
+
+
+SKB = Skb(
+    bytes(60), protocol=0x0806, vlan_tci=0x123, vlan_protocol=0x88A8, ifindex=7, packet_type=3,
+    mark=0xDEADBEEF, queue_mapping=11, hash=0x12345678,
+)  # fmt: skip
+SKB_WORDS = {
+    Ancillary.PROTOCOL: 0x0806,
+    Ancillary.PKTTYPE: 3,
+    Ancillary.IFINDEX: 7,
+    Ancillary.MARK: 0xDEADBEEF,
+    Ancillary.QUEUE: 11,
+    Ancillary.RXHASH: 0x12345678,
+    Ancillary.VLAN_TAG: 0x123,
+    Ancillary.VLAN_TAG_PRESENT: 1,
+    Ancillary.VLAN_TPID: 0x88A8,
+}
+XDP_WORDS = {
+    Ancillary.IFINDEX: 9,
+    Ancillary.VLAN_TAG: 0,
+    Ancillary.VLAN_TAG_PRESENT: 0,
+    Ancillary.VLAN_TPID: 0,
+}
+
+
+@pytest.mark.parametrize("form", forms())
+@pytest.mark.parametrize("word", Ancillary)
+def test_metadata_words(form, word):
+    starts = {"xdp": (Xdp(bytes(60), ingress_ifindex=9), XDP_WORDS), "user": (None, {})}
+    start, known = starts.get(form.target.name, (SKB, SKB_WORDS))
+    program = metadata_program(word)
+    if word is Ancillary.ALU_XOR_X or word in {Ancillary.CPU, Ancillary.RANDOM} & set(
+        form.target.words
+    ):
+        translated(program, form, VERDICTS["the snaplen"])  # their values are not told
+    elif word in known:
+        machine = Machine(translated(program, form, VERDICTS["the snaplen"]).instructions)
+        assert machine.run(start) == known[word] + 1 == prepare(program)(bytes(60), 60, known)
+    else:
+        with pytest.raises(ProgramError, match=rf"is not to be had at '{form.target.name}'"):
+            translated(program, form, VERDICTS["the snaplen"])
+
+
+def test_no_interface_is_no_match():
+    program = metadata_program(Ancillary.IFINDEX)
+    machine = Machine(translate(program, "tc", match="value", no_match=3).instructions)
+    assert machine.run(Skb(bytes(60))) == 3
+    assert machine.run(Skb(bytes(60), ifindex=4)) == 5
+
+
+def test_actions_by_name():
+    accept, reject = ((Instruction(Op.RET_K, 0, 0, k),) for k in (262144, 0))
+    for target, start, match, no_match in (
+        ("xdp", Xdp(bytes(60)), 2, 1),
+        ("tc", Skb(bytes(60)), 0, 2),
+        ("socket", Skb(bytes(60)), 262144, 0),
+    ):
+        assert Machine(translate(accept, target).instructions).run(start) == match
+        assert Machine(translate(reject, target).instructions).run(start) == no_match
+    turned = translate(accept, "xdp", match="drop", no_match="pass")
+    assert Machine(turned.instructions).run(Xdp(bytes(60))) == 1
+    unspecified = translate(accept, "tc", match="unspec")
+    assert Machine(unspecified.instructions).run(Skb(bytes(60))) & WORD == WORD
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target": "moon"}, "there is no target 'moon': there are socket, tc, xdp, user"),
+        ({"target": "xdp", "access": "legacy"}, "only by: direct, helpers"),
+        ({"target": "xdp", "match": "shot"}, "has no verdict 'shot'.*drop, pass"),
+        ({"target": "user", "match": "pass"}, "has no verdict 'pass'"),
+        ({"target": "xdp", "no_match": 1 << 32}, "does not fit 32 bits"),
+    ],
+)
+def test_mistakes_are_explained(options, words):
+    with pytest.raises(ProgramError, match=words):
+        translate((Instruction(Op.RET_K, 0, 0, 0),), **options)
+    with pytest.raises(ProgramError):
+        translate((), "user")
+
+
+def test_all_operations_are_met():
+    rng = random.Random(f"{SEED} operations")
+    met = {one.code for _ in range(400) for one in random_program(rng)}
+    assert met == set(ROW_OF)
