@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.generator.links import LINKS
+from pfcompile.facts.link_types import LINK_TYPES
 from tests.generator.productions import all_productions
 from tests.oracles.libpcap import Libpcap
 
@@ -45,7 +45,10 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("compared with libpcap")
         for name, count in sorted(total.items(), key=lambda item: (-item[1], item[0])):
             terminalreporter.write_line(f"{count:7} {name}")
-        there_are = {"productions": all_productions(), "link types": set(LINKS)}
+        there_are = {
+            "productions": all_productions(),
+            "link types": {row.name for row in LINK_TYPES},
+        }
         for what, names in used.items():
             of = there_are[what]
             terminalreporter.write_line(f"{len(names):7} of {len(of)} {what}")

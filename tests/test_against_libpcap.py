@@ -11,7 +11,7 @@ import pytest
 
 from tests.comparison import Comparison, Unexplained
 from tests.generator.expressions import FIRST_GROUPS, Generator
-from tests.generator.links import LINKS
+from tests.generator.links import LINKS, OTHER_LINKS, alike
 from tests.generator.productions import productions_used
 from tests.generator.seed import SEED, rerun
 
@@ -24,8 +24,8 @@ MOST_SHOWN = 5
 def compare(libpcap, link, groups, count, record):
     """Compare programs for `count` random expressions, and fail with what has no explanation."""
     seed = f"{SEED} libpcap {link} {'first' if groups else 'all'}"
-    comparison = Comparison(libpcap, LINKS[link], seed)
-    expressions = Generator(seed, link, groups)
+    comparison = Comparison(libpcap, (LINKS | OTHER_LINKS)[link], seed)
+    expressions = Generator(seed, alike(link), groups)
     unexplained = []
     with productions_used() as used:
         for _ in range(count):
@@ -53,6 +53,17 @@ def test_usual_primitives(libpcap, link, record_property):
 @pytest.mark.parametrize("link", LINKS)
 def test_all_primitives(libpcap, link, record_property):
     compare(libpcap, link, None, 40, record_property)
+
+
+@pytest.mark.parametrize("link", OTHER_LINKS)
+def test_other_link_types(libpcap, link, record_property):
+    compare(libpcap, link, None, 10, record_property)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("link", OTHER_LINKS)
+def test_other_link_types_at_length(libpcap, link, record_property):
+    compare(libpcap, link, None, 100, record_property)
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ from pfcompile.errors import ProgramError
 from pfcompile.facts import link_types
 from tests.comparison import Comparison, Unexplained
 from tests.generator.expressions import Generator
-from tests.generator.links import LINKS, Link
+from tests.generator.links import LINKS, Link, alike
 from tests.generator.seed import SEED, rerun
 from tests.known_differences import RUN_TIME_HEADERS, respelt
 from tests.oracles.walk import End, walk
@@ -56,9 +56,6 @@ _CONTINUATIONS: Final = (
     *(random.Random(f"{SEED} {number}").randbytes(_PADDING) for number in range(6)),
 )
 """How a packet that is cut off might go on."""
-
-_ALIKE: Final = {name: name for name in LINKS} | {"JUNIPER_MONITOR": "JUNIPER_GGSN"}
-"""Whose expressions suit a link type; the others are as opaque as USER0."""
 
 _SHIFTS: Final = frozenset({Op.LSH_X, Op.RSH_X})
 
@@ -181,11 +178,11 @@ def compare(libpcap: Libpcap, path: Path, count: int, record) -> None:
     for dlt, packets in packets_of(path).items():
         row = link_types.by_dlt(dlt)
         name = str(dlt) if row is None else row.name
-        alike = LINKS[_ALIKE.get(name, "USER0")]
-        link = Link(name, dlt, alike.features, newer=alike.newer)
+        suited = LINKS[alike(name)]
+        link = Link(name, dlt, suited.features, newer=suited.newer)
         seed = f"{SEED} {path.name} {name}"
         comparison = OnCapture(libpcap, link, seed, packets=packets)
-        expressions = Generator(seed, alike.name)
+        expressions = Generator(seed, suited.name)
         for _ in range(count):
             compared += 1
             try:

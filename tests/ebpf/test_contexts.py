@@ -112,6 +112,8 @@ def test_only_the_linear_part_is_seen_directly():
     text = "r2 = *(u32 *)(r1 + 76)\nr0 = *(u8 *)(r2 + 20)\nexit"
     with pytest.raises(RunError, match="offset 20 of the packet, which has 20"):
         Machine(assemble(text)).run(Skb(PACKET, linear=20))
+    ends = "r2 = *(u32 *)(r1 + 76)\nr0 = *(u32 *)(r1 + 80)\nr0 -= r2\nexit"
+    assert Machine(assemble(ends)).run(Skb(PACKET, linear=20)) == 20
     whole = "r6 = r1\nr0 = *(u8 *)skb[20]\nexit"
     assert Machine(assemble(whole)).run(Skb(PACKET, linear=20)) == 6
 

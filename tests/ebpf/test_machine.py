@@ -215,10 +215,11 @@ def test_budget():
 
 def test_bounded_jumps_count_by_function():
     text = (
-        "r6 = 0\nmay_goto +2\nr6 += 1\ngoto -3\ncall pc+2\nr0 += r6\nexit\n"
+        "r6 = 0\nmay_goto +2\nr6 += 1\nif r6 != 5 goto -3\ncall pc+5\n"
+        "may_goto +2\nr6 += 1\ngoto -3\nr0 += r6\nexit\n"
         "r0 = 0\nmay_goto +2\nr0 += 1\ngoto -3\nexit"
     )
-    assert Machine(assemble(text), limits=Limits(loops=20)).run() == 40
+    assert Machine(assemble(text), limits=Limits(loops=20)).run() == 40  # 5 and 15, 20
 
 
 # Helpers and maps.

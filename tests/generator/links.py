@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pfcompile.facts.link_types import LINK_TYPES
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -92,3 +94,29 @@ LINKS: Final[dict[str, Link]] = {
         _link("DSA_TAG_DSA", 284, _DSA, newer=True),
     )
 }
+
+_LIKE_GGSN: Final = (
+    "JUNIPER_MFR", "JUNIPER_PPP", "JUNIPER_CHDLC", "JUNIPER_FRELAY", "JUNIPER_PPPOE_ATM",
+    "JUNIPER_MONITOR",
+)  # fmt: skip
+_LIKE_ES: Final = (
+    "JUNIPER_SERVICES", "JUNIPER_VP", "JUNIPER_ST", "JUNIPER_ISM", "JUNIPER_VS",
+    "JUNIPER_SRX_E2E", "JUNIPER_FIBRECHANNEL", "JUNIPER_ATM_CEMIC",
+)  # fmt: skip
+_UNKNOWN_TO_THE_ORACLE: Final = "DECT_NR_TAP"
+"""New in 1.11, which takes there what it takes on USER0."""
+
+
+def alike(name: str) -> str:
+    """Return the row above whose expressions suit a link type; the rest are opaque."""
+    if name in LINKS:
+        return name
+    return "JUNIPER_GGSN" if name in _LIKE_GGSN else "JUNIPER_ES" if name in _LIKE_ES else "USER0"
+
+
+OTHER_LINKS: Final[dict[str, Link]] = {
+    row.name: Link(row.name, row.dlt, LINKS[alike(row.name)].features, LINKS[alike(row.name)].newer)
+    for row in LINK_TYPES
+    if row.name not in LINKS and row.name != _UNKNOWN_TO_THE_ORACLE
+}
+"""All other link types that libpcap 1.10.6 knows."""
