@@ -45,10 +45,7 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("compared with libpcap")
         for name, count in sorted(total.items(), key=lambda item: (-item[1], item[0])):
             terminalreporter.write_line(f"{count:7} {name}")
-        there_are = {
-            "productions": all_productions(),
-            "link types": {row.name for row in LINK_TYPES},
-        }
-        for what, names in used.items():
-            of = there_are[what]
-            terminalreporter.write_line(f"{len(names):7} of {len(of)} {what}")
+        if any(used.values()):
+            there_are = {"productions": len(all_productions()), "link types": len(LINK_TYPES)}
+            for what, names in used.items():
+                terminalreporter.write_line(f"{len(names):7} of {there_are[what]} {what}")

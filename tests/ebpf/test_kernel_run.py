@@ -257,11 +257,10 @@ DIFFICULT = (
 
 def longest(part, size):
     program = steps((Op.LD_LEN, 0, 0, 0), (Op.TAX, 0, 0, 0), (Op.ST, 0, 0, 0))
-    for number in itertools.count():
-        more = part(number)
-        if len(program) + len(more) >= size:
-            return (*program, Instruction(Op.RET_A, 0, 0, 0))
+    numbers = itertools.count()
+    while len(program) + len(more := part(next(numbers))) < size:
         program += more
+    return (*program, Instruction(Op.RET_A, 0, 0, 0))
 
 
 @pytest.mark.parametrize("part", DIFFICULT)
@@ -303,8 +302,9 @@ def test_the_packet_comes_back_and_time_is_measured():
 
 
 def test_a_refusal_shows_the_end_of_the_log():
-    nothing = [Slot(0xBF, int(R0), 1), *(Slot(0x07, 0, 0, 0, 1) for _ in range(30))]
-    wrong = EbpfProgram((*nothing, Slot(0x95)), "xdp", program_type=6)
+    number = [Slot(0xB7, int(R0), imm=1), *(Slot(0x07, int(R0), imm=1) for _ in range(30))]
+    load_from_it = Slot(0x79, int(R0), int(R0))
+    wrong = EbpfProgram((*number, load_from_it, Slot(0x95)), "xdp", program_type=6)
     with pytest.raises(VerifierError) as caught:
         load(wrong)
     error = caught.value
@@ -320,7 +320,7 @@ def test_programs_for_elsewhere_are_not_loaded():
     with pytest.raises(ProgramError, match="runs no programs for the target 'user'"):
         load(translate(accept, "user"))
     for options in ({"name": "n" * 16}, {"name": "é"}, {"license": "a\0b"}):
-        with pytest.raises(ProgramError, match="name|license"):
+        with pytest.raises(ProgramError, match=r"name|license"):
             load(EbpfProgram((Slot(0x95),), "xdp", 6, **options))
 
 

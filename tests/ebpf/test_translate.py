@@ -15,6 +15,8 @@ from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, O
 from pfcompile.compiler import compile as compile_text
 from pfcompile.ebpf.asm import disassemble
 from pfcompile.ebpf.isa import Kind, row_of
+from pfcompile.ebpf.machine.code import Environment, Helper
+from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.memory import PACKET_ADDRESS
 from pfcompile.ebpf.machine.starts import MetadataBuffer, Skb, Xdp
@@ -39,6 +41,10 @@ VERDICTS = {
     "a number or 0": {"match": 1, "no_match": 0},
     "the snaplen or a number": {"match": "value", "no_match": 9},
 }
+
+
+GET_BUFF_LEN = Helper(188, "xdp_get_buff_len", lambda run, *_: len(run.entry.packet))
+MACHINE = Environment({GET_BUFF_LEN.number: GET_BUFF_LEN, **HELPERS})
 
 
 def compiled(text):
@@ -81,7 +87,7 @@ def expected(value, verdicts):
 def compare(instructions, form, packets, verdicts):
     """Run a program and its translation on packets; return how many there were."""
     program = translated(instructions, form, verdicts)
-    machine, classic = Machine(program.instructions), prepare(instructions)
+    machine, classic = Machine(program.instructions, MACHINE), prepare(instructions)
     count = 0
     for data, wire_length in packets:
         # Only socket filters and our own machines are told another length than that of the data.
@@ -119,7 +125,7 @@ def test_random_programs_give_the_classic_verdict(form):
             continue
         packets += compare(instructions, form, some_packets(instructions, rng, 12), verdicts)
         programs += 1
-        if programs == 80:
+        if programs == 60:
             break
     assert packets >= 20 * programs
 
@@ -234,7 +240,7 @@ def test_scratch_words_are_zero_until_they_are_written():
 def test_the_longest_programs():
     rng = random.Random(f"{SEED} longest")
     index = [Instruction(Op.LDX_IMM, 0, 0, 4)]
-    # Each group of loads spans too far to be joined with its neighbour, so all become their longest.
+    # X changes before each load, so that none shares another's guard.
     loads = [
         step
         for number in range(2047)
@@ -254,8 +260,7 @@ def test_the_longest_programs():
         tuple(far + over + filling + index + ending),
     ):
         assert len(instructions) <= 4096
-        packets = [(rng.randbytes(length), length) for length in (0, 1, 5, 12, 40, 60)]
-        packets += [(b"\7" * 100, 100), (bytes(100), 100), (b"\0" * 11, 11)]
+        packets = [(data, len(data)) for data in (rng.randbytes(60), b"\7" * 100, bytes(100))]
         for form in FORMS:
             compare(instructions, form, packets, VERDICTS["two numbers"])
 
