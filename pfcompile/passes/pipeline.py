@@ -61,6 +61,8 @@ def simplify(graph: Graph, observer: Observer | None = None) -> Graph:
         before = graph
         if given.get(rewrite) is not before:
             graph = observed(observer, rewrite.__name__, rewrite, before)
+            if graph.blocks == before.blocks:
+                graph = before
             given[rewrite] = graph
         if rewrite is _LEAVES_NO_JUMPS and given.get(thread_all_jumps) is before:
             given[thread_all_jumps] = graph
