@@ -264,10 +264,11 @@ def longest(part, size):
 
 
 @pytest.mark.parametrize("part", DIFFICULT)
-@pytest.mark.parametrize("size", [120, 500, 4096])
+@pytest.mark.parametrize("size", [500, 4096])
 def test_the_verifier_takes_programs_with_many_ways(part, size):
     instructions = longest(part, size)
-    for form in IN_KERNEL:
+    # Translations for socket, and for tc but for the legacy loads, are like those for xdp.
+    for form in IN_KERNEL if size < 4096 else IN_KERNEL[3:4] + IN_KERNEL[5:]:
         load(translated(instructions, form, VERDICTS["two numbers"])).close()
 
 

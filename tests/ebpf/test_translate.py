@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import pfcompile
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, Op, ancillary_word
 from pfcompile.compiler import compile as compile_text
@@ -261,7 +262,7 @@ def test_the_longest_programs():
     ):
         assert len(instructions) <= 4096
         packets = [(data, len(data)) for data in (rng.randbytes(60), b"\7" * 100, bytes(100))]
-        for form in FORMS:
+        for form in (FORMS[0], FORMS[2], FORMS[6], FORMS[7]):  # each kind of access, and ours
             compare(instructions, form, packets, VERDICTS["two numbers"])
 
 
@@ -351,6 +352,19 @@ def test_mistakes_are_explained(options, words):
         translate((Instruction(Op.RET_K, 0, 0, 0),), **options)
     with pytest.raises(ProgramError):
         translate((), "user")
+
+
+def test_the_public_method():
+    program = pfcompile.compile("ip", snaplen=100)
+    packet = bytes(12) + b"\x08\x00" + bytes(20)
+    for target, match in (("socket", 100), ("tc", 0), ("xdp", 2)):
+        start = Xdp(packet) if target == "xdp" else Skb(packet)
+        assert Machine(program.to_ebpf(target).instructions).run(start) == match
+    turned = program.to_ebpf("xdp", match="drop", no_match="pass")
+    assert Machine(turned.instructions).run(Xdp(packet)) == 1
+    assert len(turned.to_bytes()) == 8 * len(turned.instructions)
+    assert program.to_ebpf("xdp", access="helpers").flags == 1 << 5
+    assert program.to_ebpf().program_type is None
 
 
 def test_all_operations_are_met():
