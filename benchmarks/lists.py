@@ -3,7 +3,7 @@
 The first table: processor time and memory to compile `host A or B or ...`, instructions, the
 longest path, and the instructions executed on a packet, averaged over some. Each compile has a
 process of its own, so that its peak memory is its own. libpcap's time grows with the cube of the
-length, so it has a limit, and lists longer than one that took too long are not tried. The second:
+length, so it has a limit; lists longer than one that it could not do are not tried. The second:
 both programs run by libpcap's own bpf_filter() on a capture of 1,000,000 packets, interleaved, the
 best of several runs, with and without what reading costs. Exits with status 1 if the programs
 disagree or a target is missed.
@@ -210,9 +210,11 @@ def print_runs(run: OfflineRun, pairs: Mapping[tuple[str, int], Pair]) -> list[s
         )
         ours, theirs, reading = (min(column) for column in zip(*times, strict=True))
         ratio = theirs / ours
+        # Where ours costs no more than reading, the difference is noise.
+        net = (theirs - reading) / max(ours - reading, 0.01 * reading)
         print(
             f"{name:10} {ours:9.3f} s {theirs:9.3f} s {reading:9.3f} s {ratio:6.1f}"
-            f" {(theirs - reading) / (ours - reading):15.1f} {matches[0][0]:8}",
+            f" {net:15.1f} {matches[0][0]:8}",
             flush=True,
         )
         if len({found[:2] for found in matches}) != 1 or matches[0][0] != matches[0][1]:

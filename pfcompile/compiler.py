@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.generate import generate, measure
-from pfcompile.cbpf.isa import Instruction, Op
+from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, Instruction, Op
 from pfcompile.contradiction import rejects_all
 from pfcompile.errors import FilterError
 from pfcompile.facts import link_types
@@ -56,6 +56,7 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
     protochain_headers: int = DEFAULT_PROTOCHAIN_HEADERS,
     verify: bool = False,
     verify_seconds: float = VERIFY_SECONDS,
+    max_instructions: int | None = MAX_INSTRUCTIONS,
     observer: Observer | None = None,
 ) -> Program:
     """Return the program for a filter expression.
@@ -74,6 +75,8 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
         verify: Whether to prove with z3 that the optimised program is the same as the unoptimised
             one: that both give the same verdict on every packet that neither reads past the end of.
         verify_seconds: How long the proof may take, at most a million seconds.
+        max_instructions: How long the program may be; None for however long, where no kernel is to
+            run it.
         observer: Is called after each stage with its name, its product and its seconds
             (`passes.observer.Stage`).
 
@@ -103,6 +106,7 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
         optimize,
         verify=verify and optimize,
         verify_ms=int(verify_seconds * 1000),
+        max_instructions=max_instructions,
         observer=observer,
     )
     instructions = _instructions(request)
@@ -118,6 +122,7 @@ class _Request:
     optimize: bool
     verify: bool
     verify_ms: int
+    max_instructions: int | None
     observer: Observer | None
 
 
@@ -140,7 +145,9 @@ def _instructions(request: _Request) -> tuple[Instruction, ...]:
             raise expression.error
         lowered = observed(request.observer, "lower", lower, expression, text, options)
         graph = _optimized(lowered, expression, request) if request.optimize else lowered
-        instructions = observed(request.observer, "generate", generate, graph, snaplen)
+        instructions = observed(
+            request.observer, "generate", generate, graph, snaplen, request.max_instructions
+        )
         if request.verify:
             observed(request.observer, "verify", _verify, instructions, lowered, request)
     except FilterError as error:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.cbpf.isa import Instruction, Op
-from pfcompile.ir.arithmetic import ArithmeticOp
+from pfcompile.ir.arithmetic import ArithmeticOp, alu
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Kind, Proto, RelationOp
 
@@ -194,7 +194,37 @@ ONLY_NEWER: Final = (
 )
 """What 1.11 takes and 1.10.6 refuses, and what both refuse without need."""
 
+
+def _constant(operand: tree.Arithmetic) -> int | None:
+    """Return the number that an operand is for every packet, None where it has none."""
+    match operand:
+        case tree.Literal(value=value):
+            return value
+        case tree.Binary(op=op, left=left, right=right):
+            a, b = _constant(left), _constant(right)
+            return None if a is None or b is None else alu(op, a, b)
+        case _:
+            return None
+
+
+def _divides_by_computed_zero(found: tree.Expression, link: Link, said: str) -> bool:
+    """Return whether a division was refused whose divisor takes computing to be 0.
+
+    libpcap computes step by step; where it has found in an earlier step that the comparison makes
+    no difference, it does not get so far.
+    """
+    del link
+    return said in {"division by zero", "modulus by zero"} and any(
+        isinstance(node, tree.Binary)
+        and node.op in {ArithmeticOp.DIV, ArithmeticOp.MOD}
+        and not isinstance(node.right, tree.Literal)
+        and _constant(node.right) == 0
+        for node in nodes(found)
+    )
+
+
 ONLY_OLDER: Final = (
+    Difference("a division by a computed 0 that makes no difference", _divides_by_computed_zero),
     Difference(
         "numbers out of range",
         lambda _tree, _link, said: "greater than maximum" in said,

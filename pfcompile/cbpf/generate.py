@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, SCRATCH_WORDS, Instruction, Op
 from pfcompile.cbpf.layout import Code, assemble_blocks, block_order
@@ -39,8 +39,7 @@ def generate(
     Raises:
         FilterError: It needs more instructions than that, or more than 16 scratch words.
     """
-    expanded, left_out = expand_beginnings(graph, _COUNTED_RANGES)
-    program = _written(expand_sets(graph) if left_out else expanded).instructions
+    program = _written(expand_sets(graph)).instructions
     if longest is not None and len(program) > longest:
         message = f"too long for classic BPF: {len(program)} instructions, the limit is {longest}"
         raise FilterError(message)
@@ -68,15 +67,19 @@ class _Written(NamedTuple):
     longest_way: int
 
 
-@lru_cache(maxsize=16)
-def _written(graph: Graph) -> _Written:
-    """Return the program of a graph without IN tests.
+_writings: Final[WeakKeyDictionary[Graph, _Written]] = WeakKeyDictionary()
+"""What one search ends with the next begins with, and then it is the program."""
 
-    The last ones are kept: what one search ends with the next begins with, and then the program.
-    """
-    order = block_order(graph)
-    order, codes = _merged(order, _without_dead_stores(_select(graph, order)))
-    return _Written(assemble_blocks(order, codes), _longest_way(order, codes))
+
+def _written(graph: Graph) -> _Written:
+    """Return the program of a graph without IN tests."""
+    found = _writings.get(graph)
+    if found is None:
+        order = block_order(graph)
+        order, codes = _merged(order, _without_dead_stores(_select(graph, order)))
+        found = _Written(assemble_blocks(order, codes), _longest_way(order, codes))
+        _writings[graph] = found
+    return found
 
 
 def _longest_way(order: Sequence[Label], codes: dict[Label, Code]) -> int:

@@ -17,8 +17,8 @@ Sound since only the way of asking changes.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.comparison import Comparison
@@ -42,17 +42,24 @@ _LEAF: Final = 4
 """The same below a cut."""
 
 
+_expansions: Final[WeakKeyDictionary[Graph, Graph]] = WeakKeyDictionary()
+"""A graph is asked for again and again while passes try what pays."""
+
+
 def expand_sets(graph: Graph) -> Graph:
     """Return `graph` without IN tests."""
-    return _expanded(graph, None)
+    found = _expansions.get(graph)
+    if found is None:
+        found = _expanded(graph, None)
+        if found is not graph:
+            _expansions[graph] = found
+    return found
 
 
-@lru_cache(maxsize=16)
 def expand_beginnings(graph: Graph, most: int) -> tuple[Graph, int]:
     """Return `graph` with long sets cut after `most` ranges, and about how many tests are gone.
 
-    Enough to compare the lengths of two programs, and quick whatever the lists. The last ones are
-    kept, since a graph is asked for again and again.
+    Enough to compare the lengths of two programs, and quick whatever the lists.
     """
     left_out = 0
     for block in graph.blocks:
@@ -60,7 +67,12 @@ def expand_beginnings(graph: Graph, most: int) -> tuple[Graph, int]:
         if asked is not None:
             rest = comparisons(asked[1][most:])
             left_out += rest + rest // _LEAF
-    return _expanded(graph, most), left_out
+    return _expanded(graph, most) if left_out else expand_sets(graph), left_out
+
+
+def asks_for_set(block: Block) -> bool:
+    """Return whether a block is a test for a set of numbers."""
+    return isinstance(block, Branch) and isinstance(block.test.right, Numbers)
 
 
 def _asked(block: Block) -> tuple[Value, RangeList] | None:

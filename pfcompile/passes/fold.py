@@ -69,11 +69,10 @@ def fold(graph: Graph) -> Graph:
 def check_arithmetic(graph: Graph) -> None:
     """Raise FilterError for a division by 0, or a shift by more than 31 bits, by a constant.
 
-    Asked of a graph without dead blocks, since what is never computed does no harm. Nor does a test
-    whose outcome makes no difference: libpcap drops it unlooked at.
+    Asked of a graph without dead blocks, since what is never computed does no harm.
     """
     for block in graph.blocks:
-        if isinstance(block, Let) or (isinstance(block, Branch) and block.yes != block.no):
+        if isinstance(block, Branch | Let):
             for value in used_values(block):
                 message = _meaningless(value)
                 if message is not None:

@@ -19,7 +19,9 @@ class Stage(NamedTuple):
 
     Attributes:
         name: "parse", "lower", a pass's name, "generate" or "verify".
-        product: What came out: a tree, a graph (`ir.graph.Graph`), instructions, or None.
+        product: What came out. Of "parse" a tree, or what could be made of a broken text, or None
+            for a blank one, which has no further stages; of "lower" and the passes a graph
+            (`ir.graph.Graph`); of "generate" instructions; of "verify" None.
         seconds: How long it took, without what an observer does.
     """
 

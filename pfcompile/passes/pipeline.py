@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.passes.drop_dead_lets import drop_dead_lets
+from pfcompile.passes.expand_sets import asks_for_set
 from pfcompile.passes.fold import fold
 from pfcompile.passes.fuse_tests import fuse_tests
 from pfcompile.passes.group_tests import group_tests
@@ -36,10 +37,6 @@ PIPELINE: Final[tuple[Callable[[Graph], Graph], ...]] = (
 )
 """A pass that meets the graph that it gave itself is not run again: all of them go to the end."""
 
-_LEAVES_NO_JUMPS: Final = order_switches
-"""It only changes the order of tests that exclude each other: none can be skipped that could not
-be before."""
-
 SEARCHES: Final[tuple[Callable[[Graph, Cost], Graph], ...]] = (
     fuse_tests,
     merge_alike,
@@ -64,9 +61,18 @@ def simplify(graph: Graph, observer: Observer | None = None) -> Graph:
             if graph.blocks == before.blocks:
                 graph = before
             given[rewrite] = graph
-        if rewrite is _LEAVES_NO_JUMPS and given.get(thread_all_jumps) is before:
-            given[thread_all_jumps] = graph
+        if rewrite is order_switches and given.get(thread_all_jumps) is before:
+            threaded = _is_threaded_still(graph)
+            given[thread_all_jumps] = graph if threaded else before
     return graph
+
+
+def _is_threaded_still(graph: Graph) -> bool:
+    """Return whether threading jumps again is futile after tests have changed places.
+
+    Behind tests for single numbers the same is known in any order; of large sets facts keep less.
+    """
+    return not any(map(asks_for_set, graph.blocks))
 
 
 def shorten(graph: Graph, cost: Cost, observer: Observer | None = None) -> Graph:

@@ -8,8 +8,9 @@ After::
 
 Offsets like that come from link types whose network header seems to begin before the packet does.
 Sound because captured packets are shorter than 2 GiB, lengths being signed (pcap/pcap.h): the load
-would end the filter with "no match". It is done after all that may find a filter impossible, since
-libpcap takes such expressions.
+would end the filter with "no match". The kernel takes offsets from SKF_LL_OFF and SKF_NET_OFF on
+for such from the link and the network header (linux/filter.h), so those are left alone. It is done
+after all that may find a filter impossible, since libpcap takes such expressions.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from pfcompile.ir.graph import Block, Builder, Label
 
 _NO_PACKET_REACHES: Final = 1 << 31
+_FROM_LINK_HEADER: Final = 0xFFE00000
+"""SKF_LL_OFF; SKF_NET_OFF follows."""
+_BEHIND_NETWORK_HEADER: Final = 0xFFFFF000
+"""Nearly a megabyte from SKF_NET_OFF; the kernel's own words are no loads here."""
 
 
 def reject_lost_loads(graph: Graph) -> Graph:
@@ -41,6 +46,8 @@ def reject_lost_loads(graph: Graph) -> Graph:
 @lru_cache(REMEMBERED)
 def _is_lost(value: Value) -> bool:
     """Return whether a value takes a load that fails for every packet."""
-    if isinstance(value, Load) and value.base is None and value.offset >= _NO_PACKET_REACHES:
-        return True
-    return any(map(_is_lost, parts(value)))
+    match value:
+        case Load(base=None, offset=offset) if offset >= _NO_PACKET_REACHES:
+            return not _FROM_LINK_HEADER <= offset < _BEHIND_NETWORK_HEADER
+        case _:
+            return any(map(_is_lost, parts(value)))

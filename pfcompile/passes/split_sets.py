@@ -8,8 +8,9 @@ After::
     b2:  br ldb[23] == 1, b8, b9
 
 Sound because the value is the same in both tests: a number of the first set is either in the second
-one or in the rest. Done where it takes fewer comparisons: ranges may fall apart into more of them.
-A single walk from the ends.
+one or in the rest. Done where both
+tests have more comparisons than what takes their place: ranges may fall apart into more of them. A
+single walk from the ends.
 """
 
 from __future__ import annotations
