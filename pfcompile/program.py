@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pfcompile.cbpf.interpreter import Machine
     from pfcompile.cbpf.isa import Instruction
+    from pfcompile.ebpf.program import EbpfProgram
+    from pfcompile.ebpf.translate.verdicts import Verdict
 
 
 FORMATS: Final = (*listing.FORMATS, "savefile")
@@ -93,6 +95,30 @@ class Program:
             netmask=self.netmask,
         )
         return savefile.write(contents)
+
+    def to_ebpf(
+        self,
+        target: str = "user",
+        *,
+        access: str | None = None,
+        match: Verdict | None = None,
+        no_match: Verdict | None = None,
+    ) -> EbpfProgram:
+        """Return an eBPF program with the same verdict on every packet.
+
+        Args:
+            target: "socket", "tc", "xdp", or "user" for our own machines.
+            access: How it reads packets: "direct", "legacy" or "helpers"; None for the usual way.
+            match: What it returns for a packet that matches: a number, the name of an action
+                ("pass" at xdp, "ok" at tc), or "value" for the snaplen; None for the usual one.
+            no_match: The same for one that does not match.
+
+        Raises:
+            ProgramError: The target has not what is asked for, or what the program reads.
+        """
+        from pfcompile.ebpf.translate import translate  # noqa: PLC0415 - rarely needed
+
+        return translate(self.instructions, target, access=access, match=match, no_match=no_match)
 
     def attach(self, sock: socket.socket) -> None:
         """Make the kernel drop what this program rejects before `sock` sees it.

@@ -17,8 +17,13 @@ COMMANDS: Final = {
     "filter": "Filter capture files.",
     "capture": "Capture packets from an interface.",
     "prove": "Say how two filters are related, for all packets.",
+    "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",
+    "asm": "Assemble a program, classic or extended.",
+    "disasm": "Show a program from an object file, bytes, numbers or a listing.",
+    "run": "Run a program on the packets of captures.",
+    "conformance-plugin": "Run an eBPF program for a conformance suite.",
 }
-"""Each is the name of a module here that has a click command called `command`."""
+"""Each is the name of a module here (`_` for `-`) that has a click command called `command`."""
 
 DEFAULT: Final = "compile"
 
@@ -34,7 +39,8 @@ class _Commands(click.Group):
         """Load a command's module."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"pfcompile.cli.{name}").command
+        module = name.replace("-", "_")
+        command: click.Command = import_module(f"pfcompile.cli.{module}").command
         return command
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:

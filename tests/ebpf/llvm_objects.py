@@ -85,7 +85,9 @@ class Maps:
         return "\n".join((*self.lines, f"!3 = !{{{variables}}}", ""))
 
 
-def compiled(code: str, maps: Maps | None = None, *, triple: str = "bpfel", cpu: str = "v3") -> bytes:
+def compiled(
+    code: str, maps: Maps | None = None, *, triple: str = "bpfel", cpu: str = "v3"
+) -> bytes:
     """Return the object that LLVM makes of IR."""
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()

@@ -16,7 +16,7 @@ from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, O
 from pfcompile.compiler import compile as compile_text
 from pfcompile.ebpf.asm import disassemble
 from pfcompile.ebpf.isa import Kind, row_of
-from pfcompile.ebpf.machine.code import Environment, Helper
+from pfcompile.ebpf.machine.code import Environment
 from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.memory import PACKET_ADDRESS
@@ -44,8 +44,7 @@ VERDICTS = {
 }
 
 
-GET_BUFF_LEN = Helper(188, "xdp_get_buff_len", lambda run, *_: len(run.entry.packet))
-MACHINE = Environment({GET_BUFF_LEN.number: GET_BUFF_LEN, **HELPERS})
+MACHINE = Environment(HELPERS)
 
 
 def compiled(text):
@@ -53,9 +52,7 @@ def compiled(text):
 
 
 def forms():
-    return [
-        pytest.param(form, id=f"{form.target.name}-{form.access.value}", marks=()) for form in FORMS
-    ]
+    return [pytest.param(form, id=f"{form.target.name}-{form.access.value}") for form in FORMS]
 
 
 def words_of(instructions):
@@ -116,9 +113,7 @@ def has_words(form, instructions):
     return words_of(instructions) <= {*form.target.words, Ancillary.ALU_XOR_X}
 
 
-@pytest.mark.parametrize("form", forms())
-def test_random_programs_give_the_classic_verdict(form):
-    rng = random.Random(f"{SEED} translate {form.target.name} {form.access}")
+def run_random_programs(form, rng, count):
     programs = packets = 0
     for verdicts in itertools.cycle(VERDICTS.values()):
         instructions = random_program(rng)
@@ -126,9 +121,22 @@ def test_random_programs_give_the_classic_verdict(form):
             continue
         packets += compare(instructions, form, some_packets(instructions, rng, 12), verdicts)
         programs += 1
-        if programs == 60:
+        if programs == count:
             break
+    print(f"{programs} programs, {packets} packets")
     assert packets >= 20 * programs
+
+
+@pytest.mark.parametrize("form", forms())
+def test_random_programs_give_the_classic_verdict(form):
+    run_random_programs(form, random.Random(f"{SEED} {form.target.name} {form.access.value}"), 50)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", forms())
+def test_many_random_programs_give_the_classic_verdict(form):
+    rng = random.Random(f"{SEED} many {form.target.name} {form.access.value}")
+    run_random_programs(form, rng, 2000)
 
 
 @pytest.mark.parametrize("form", forms())
@@ -137,7 +145,7 @@ def test_usual_filters_give_the_classic_verdict(form):
     seen = Counter()
     for text, verdicts in zip(FILTERS, itertools.cycle(VERDICTS.values()), strict=False):
         instructions = compiled(text)
-        packets = some_packets(instructions, rng, 12)
+        packets = some_packets(instructions, rng, 9)
         compare(instructions, form, packets, verdicts)
         seen.update(bool(prepare(instructions)(*packet)) for packet in packets)
     assert min(seen[True], seen[False]) > len(FILTERS)

@@ -6,14 +6,14 @@ is mostly an address of something, a little moved, so that some accesses hit and
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
-from pfcompile.ebpf.isa import R10, ROWS, Callee, Instruction, Kind, Row, Wide
+from pfcompile.ebpf.isa import R10, ROWS, Instruction, Kind, Row, Wide
 from pfcompile.ebpf.machine.memory import CODE_ADDRESS, CONTEXT_ADDRESS, PACKET_ADDRESS
 from tests.ebpf.random_instructions import IMMEDIATES
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Sequence
 
 EXIT = Instruction(0x95)
@@ -33,6 +33,7 @@ MEMORY = [
 ]
 JUMPS = [row for row in ROWS if row.kind in {Kind.BRANCH, Kind.JUMP, Kind.MAY_GOTO}]
 CALLS = [row for row in ROWS if row.kind is Kind.CALL]
+EXITS = [row for row in ROWS if row.kind is Kind.EXIT]
 OF_WIDE = {row.operation: row for row in ROWS if row.kind is Kind.WIDE}
 WIDES = list(OF_WIDE.values())
 NUMBERS = (1, 2, 3, 5, 7, 8, 12, 26, 130, 131, 132, 133, 189)
@@ -54,6 +55,7 @@ class RandomProgram:
     def __init__(self, rng: random.Random, rows: Sequence[Row]) -> None:
         self.rng = rng
         self.rows = rows
+        self.good = rng.choice((0.3, 0.9, 1))
 
     def make(self, length: int) -> tuple[Instruction, ...]:
         """Return a program of about `length` instructions."""
@@ -61,7 +63,7 @@ class RandomProgram:
         units: list[tuple[Instruction, ...]] = []
         for register in rng.sample(range(10), 6):
             near = rng.choice(ADDRESSES) + rng.choice(OFFSETS) * (rng.random() < 0.4)
-            value = near if rng.random() < 0.7 else rng.getrandbits(64)
+            value = near if rng.random() < 0.8 else rng.getrandbits(64)
             units.append(wide(register, value & 0xFFFF_FFFF_FFFF_FFFF))
         if rng.random() < 0.7:
             units.append((Instruction(0xBF, 6, 1),))
@@ -89,15 +91,17 @@ class RandomProgram:
             imm = rng.choice((1, 2, 3)) if row.operation is not Wide.MAP_VALUE_FD else 1
             imm = 1 if row.operation is Wide.MAP_VALUE_INDEX else imm
         src = rng.randrange(10 if row.writes.src else 11)
-        if row.kind in {Kind.LOAD, Kind.LOAD_SIGNED} and rng.random() < 0.4:
-            src = rng.choice((1, R10))
-        elif row.kind is Kind.STORE and rng.random() < 0.5:
-            dst = rng.choice((1, R10))
+        offset = rng.choice(OFFSETS)
+        if row.kind in {Kind.LOAD, Kind.LOAD_SIGNED, Kind.STORE, Kind.ATOMIC} and (
+            rng.random() < self.good
+        ):
+            near, offset = rng.choice(((1, 4), (1, 12), (R10, -8), (R10, -16), (R10, -504)))
+            dst, src = (dst, near) if row.writes.dst else (near, src)
         first = Instruction(
             row.code,
             dst if row.dst is None else row.dst,
             src if row.src is None else row.src,
-            rng.choice(OFFSETS) if row.offset is None else row.offset,
+            offset if row.offset is None else row.offset,
             imm if row.imm is None else row.imm,
         )
         if row.kind is not Kind.WIDE:
@@ -117,11 +121,3 @@ class RandomProgram:
         target = self.rng.choice(later if later and self.rng.random() < 0.8 else starts)
         fields = {"offset": first.offset, "imm": first.imm, row.target: target - start - 1}
         return (Instruction(first.code, first.dst, first.src, **fields), *unit[1:])
-
-
-def kfuncs() -> dict[int, object]:
-    """Return a function for every number that a random call can have."""
-    return {number: lambda _run, a, b, *_: a ^ b for number in NUMBERS}
-
-
-KNOWN_CALLS = frozenset(Callee)

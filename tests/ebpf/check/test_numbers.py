@@ -13,10 +13,10 @@ import pytest
 import z3
 
 from pfcompile.ebpf.arithmetic import alu, jump_taken, signed
-from pfcompile.ebpf.check import bounds, tnum
+from pfcompile.ebpf.check import tnum
 from pfcompile.ebpf.check.bounds import Bounds, everything
 from pfcompile.ebpf.check.comparisons import compare
-from pfcompile.ebpf.check.scalars import UNKNOWN, between, constant, scalar, unite
+from pfcompile.ebpf.check.scalars import UNKNOWN, between, constant, scalar, unite, widen
 from pfcompile.ebpf.check.tnum import Tnum
 from pfcompile.ebpf.check.transfer import operate
 from pfcompile.ebpf.isa import ROW_NAMED, Arithmetic, Condition, Kind
@@ -154,10 +154,18 @@ def test_unions_have_both():
     rng = random.Random(SEED)
     for _ in range(1000):
         a, b = random_sample(rng), random_sample(rng)
-        for wider in (lambda _, x, y: bounds.unite(x, y), bounds.widen):
-            joined = unite(a.numbers, b.numbers, wider)
+        for merge in (unite, widen):
+            joined = merge(a.numbers, b.numbers)
             for number in (*a.members, *b.members):
                 assert joined.contains(number), f"{a}\n{b}\n{joined}\n{RERUN}"
+
+
+def test_widening_comes_to_rest():
+    counted, steps = constant(0), 0
+    while not counted.covers(more := operate(Arithmetic.ADD, 64, counted, constant(4))):
+        counted, steps = widen(counted, more), steps + 1
+    assert steps < 5
+    assert counted.bits.mask & 3 == 0
 
 
 def test_contradictions_are_found():
@@ -244,4 +252,3 @@ def test_extensions_keep_small_numbers():
         full = operate(op, 64, UNKNOWN, UNKNOWN)
         assert full.wide.smin == -(1 << width - 1)
         assert full.wide.smax == signed((1 << width - 1) - 1, width)
-

@@ -1,0 +1,135 @@
+"""Programs made ready to give a verdict on packets, whatever they are."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.ebpf.machine.code import Environment
+from pfcompile.ebpf.machine.helpers import HELPERS
+from pfcompile.ebpf.machine.interpreter import Machine
+from pfcompile.ebpf.machine.memory import PACKET_ADDRESS
+from pfcompile.ebpf.machine.starts import MetadataBuffer, RawPacket, Skb, Xdp
+from pfcompile.ebpf.translate.targets import TC, XDP
+from pfcompile.errors import ProgramError
+from pfcompile.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pfcompile.captures.records import Record
+    from pfcompile.cli.programs import Extended, Given
+    from pfcompile.ebpf.machine.starts import Start
+
+_ETHERNET_HEADER: Final = 14
+_DLT_EN10MB: Final = 1
+_METADATA: Final = struct.Struct("<QQI4x")
+"""What programs for "user" find: addresses of the packet's start and end, length on the wire."""
+
+
+def _start_xdp(record: Record) -> Start:
+    return Xdp(record.data)
+
+
+def _start_skb(record: Record) -> Start:
+    data = record.data
+    is_ethernet = record.interface.dlt == _DLT_EN10MB and len(data) >= _ETHERNET_HEADER
+    protocol = int.from_bytes(data[12:14], "big") if is_ethernet else 0
+    return Skb(data, length=record.wire_length, protocol=protocol)
+
+
+def _start_user(record: Record) -> Start:
+    end = PACKET_ADDRESS + len(record.data)
+    return MetadataBuffer(_METADATA.pack(PACKET_ADDRESS, end, record.wire_length), record.data)
+
+
+def _start_packet(record: Record) -> Start:
+    return RawPacket(record.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place where extended programs run, as it is played here.
+
+    Attributes:
+        start: Makes what the program is given.
+        names: Of verdicts that have names; the low 32 bits, signed.
+        kept: Verdicts for which the packet goes on its way; None for all but 0.
+    """
+
+    start: Callable[[Record], Start]
+    names: Mapping[int, str] = field(default_factory=dict)
+    kept: frozenset[int] | None = None
+
+
+PLACES: Final = {
+    "xdp": Place(
+        _start_xdp,
+        {number: name for name, number in XDP.actions.items()} | {4: "redirect"},
+        frozenset({2, 3, 4}),
+    ),
+    "tc": Place(
+        _start_skb,
+        {number: name for name, number in TC.actions.items()} | {7: "redirect"},
+        frozenset({-1, 0, 1, 3, 7}),
+    ),
+    "socket": Place(_start_skb),
+    "user": Place(_start_user),
+    "packet": Place(_start_packet),
+}
+"""By target; "packet" is for programs that find the packet's address in R1, its length in R2.
+
+Sources: linux/bpf.h, enum xdp_action; linux/pkt_cls.h, TC_ACT_*.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a program says of a packet.
+
+    Attributes:
+        number: It, as the program gives it: for a place with names signed, else 0 to 2**32 - 1.
+        name: It, for people.
+        keeps: Whether the packet goes on its way, or matches.
+    """
+
+    number: int
+    name: str
+    keeps: bool
+
+
+def runner(given: Given) -> Callable[[Record], Verdict]:
+    """Return a function that runs a program on a packet; maps stay as it leaves them.
+
+    Raises:
+        ProgramError: The program is not valid, or wants a map or a helper that is not here. The
+            function raises it, too, for a program that does what it may not.
+    """
+    return _classic(given) if isinstance(given, Program) else _extended(given)
+
+
+def _classic(program: Program) -> Callable[[Record], Verdict]:
+    def run(record: Record) -> Verdict:
+        number = program.match(record.data, record.wire_length)
+        return Verdict(number, str(number), number != 0)
+
+    program.match(b"")  # what is wrong with it is said before any packet is read
+    return run
+
+
+def _extended(given: Extended) -> Callable[[Record], Verdict]:
+    place = PLACES.get(given.program.target)
+    if place is None:
+        raise ProgramError(f"programs for {given.program.target} cannot be run here")
+    environment = Environment(HELPERS) if given.source is None else given.source.environment()
+    machine = Machine(given.program.instructions, environment)
+
+    def run(record: Record) -> Verdict:
+        number = machine.run(place.start(record)) & 0xFFFF_FFFF
+        if place.names and number >> 31:
+            number -= 1 << 32
+        keeps = number != 0 if place.kept is None else number in place.kept
+        return Verdict(number, place.names.get(number, str(number)), keeps)
+
+    return run

@@ -1,0 +1,72 @@
+"""Classic BPF translated to eBPF.
+
+::
+
+    targets    where programs run, and what they find there, as rows
+    verdicts   what they return
+    guards     how long a packet must be, and where to ask
+    disguises  what the verifier must not know, lest it never comes to an end
+    start      what must be 0 at the start
+    registers  what lies where
+    emission   the program under way, and its exits
+    packets    the ways to read packet bytes
+    walk       the translation of each instruction
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pfcompile.cbpf.check import check_structure
+from pfcompile.ebpf.program import EbpfProgram
+from pfcompile.ebpf.translate.emission import Emission
+from pfcompile.ebpf.translate.targets import find_form
+from pfcompile.ebpf.translate.verdicts import find_verdicts
+from pfcompile.ebpf.translate.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pfcompile.cbpf.isa import Instruction
+    from pfcompile.ebpf.translate.verdicts import Verdict
+
+
+def translate(
+    instructions: Sequence[Instruction],
+    target: str = "user",
+    *,
+    access: str | None = None,
+    match: Verdict | None = None,
+    no_match: Verdict | None = None,
+) -> EbpfProgram:
+    """Return an eBPF program that gives the same verdict as a classic one on every packet.
+
+    As in the classic program, a load past the packet's end and a division by X = 0 end with "no
+    match", X + k is taken modulo 2**32, and a shift by X looks at the low five bits of X. What is
+    past the end depends on the target: with direct access in the kernel, all that is not in the
+    packet's linear part.
+
+    Args:
+        instructions: 1 to 4096 of them. Scratch words that are read before they are written are 0.
+        target: "socket" (BPF_PROG_TYPE_SOCKET_FILTER), "tc" (SCHED_CLS), "xdp", or "user": for
+            our own machines, whose context holds the addresses of the packet's first byte and of
+            its end, 64 bits each, and its length on the wire, 32 bits.
+        access: How packet bytes are read: "direct", through pointers (tc, xdp, user); "legacy",
+            by LD_ABS and LD_IND (socket, tc); "helpers", by bpf_skb_load_bytes or
+            bpf_xdp_load_bytes, which reach bytes outside the linear part too (socket, tc, xdp).
+            None for what reads fastest, but for "legacy" at socket.
+        match: The verdict for packets that match: a number, the name of an action of the target
+            ("pass", "ok", ...), or "value" for what the classic program returns. None for "pass"
+            at xdp, "ok" at tc, "value" elsewhere.
+        no_match: The verdict for all others; "value" is 0. None for "drop" at xdp, "shot" at tc,
+            0 elsewhere.
+
+    Raises:
+        ProgramError: The program is not valid, or loads a metadata word that the target has not;
+            there is no such target, access or verdict.
+    """
+    check_structure(instructions)
+    form = find_form(target, access)
+    emission = Emission(form, find_verdicts(form.target, match, no_match))
+    Walk(instructions, emission).write()
+    return EbpfProgram(emission.finish(), form.target.name, form.target.program_type, form.flags)

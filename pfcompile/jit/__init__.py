@@ -1,0 +1,26 @@
+"""eBPF as native code, through LLVM. The only package that loads llvmlite.
+
+::
+
+    native       programs as native code: `native(program).run(Xdp(packet))`
+    run          one run: what Python does for native code meanwhile
+    code         a program's native code beside the interpreter's steps of it
+    engine       LLVM's optimiser and code generators; machine code made and freed
+    module       a program as a module of LLVM's
+    blocks       how a program falls into functions and blocks
+    writer       a function under way: registers, budget, ways out
+    arithmetic   what operations compute, in LLVM's instructions
+    access       loads, stores, atomic operations, legacy packet loads
+    calls        calls, and 64-bit immediates
+    support      the functions beside the program's own, as programs see them
+    finding      those that find where an address really is
+    runtime      those that begin runs, make stack frames and note faults
+    state        the words that native code and Python share
+    memory       the interpreter's memory, with the table that native code looks into
+    contexts     which accesses to a context are allowed, as a table
+    conformance  for the conformance plugin
+"""
+
+from pfcompile.jit.native import Native, native, native_assembly, native_object
+
+__all__ = ["Native", "native", "native_assembly", "native_object"]
