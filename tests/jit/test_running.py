@@ -320,3 +320,41 @@ def test_a_start_that_cannot_be_made_leaves_the_program_usable():
     with pytest.raises(TypeError):
         program.run(Xdp(None))
     assert program.run(Xdp(bytes(14))) == 2
+
+
+def test_every_call_of_a_function_has_bounded_jumps_of_its_own():
+    text = (
+        "r7 = 0\nmay_goto +3\nr7 += 1\nif r7 == 3 goto +1\ngoto -4\ncall pc+8\nr6 = r0\n"
+        "may_goto +2\nr7 += 1\ngoto -3\nr6 *= 100\nr0 = r6\nr0 += r7\nexit\n"
+        "r0 = 0\nmay_goto +2\nr0 += 1\ngoto -3\nexit"
+    )
+    came = check(assemble(text), lambda: World(NoData(), limits=Limits(1000, loops=5)), text)
+    assert came[:2] == ("ended", 505)
+
+
+def test_immediates_after_a_tail_call_of_a_function_are_those_of_their_program():
+    table = create(MapSpec(MapType.HASH, 4, 4, 4))
+    other = native(
+        (Instruction(0x18, 1, 1, imm=1), Instruction(0), *assemble("r0 = 5\nexit")),
+        Environment(HELPERS, maps={1: table}),
+    )
+    program = (
+        *assemble("call pc+2\ncall pc+6\nexit"),
+        Instruction(0x18, 2, 1, imm=1), Instruction(0), *assemble("r3 = 0\ncall 12\nexit"),
+        Instruction(0x18, 1, 3, imm=1), Instruction(0), *assemble("r0 = *(u8 *)(r1 + 0)\nexit"),
+    )  # fmt: skip
+    variables = {1: bytearray(b"\x2a")}
+    environment = Environment(HELPERS, maps={1: array_of(other)}, variables=variables)
+    came = check(program, lambda: World(NoData(), environment=environment), "")
+    assert came[:2] == ("ended", 42)
+
+
+@pytest.mark.parametrize("distance", [0, 4, 8, 1, -16, 800, -800])
+def test_calls_of_addresses_that_are_no_instructions(distance):
+    """Slot 5 is one; in between, in the second half of a load and outside there is none."""
+    program = (
+        Instruction(0x18, 3, 4, imm=4), Instruction(0), Instruction(0x07, 3, imm=distance),
+        Instruction(0x8D, 3), Instruction(0x95), Instruction(0xB7, 0, imm=6), Instruction(0x95),
+    )  # fmt: skip
+    came = check(program, lambda: World(NoData()), f"distance {distance}")
+    assert came[0] == ("ended" if distance in {0, 8} else "RunError")

@@ -43,6 +43,9 @@ BINARY = (
 UNARY = (Arithmetic.BE16, Arithmetic.BE32, Arithmetic.BE64, Arithmetic.LE16, Arithmetic.BSWAP32)
 SHIFTS = (Arithmetic.LSH, Arithmetic.RSH, Arithmetic.ARSH)
 
+GUARDED = (1, 14, 20, 34, 40)
+"""Lengths that guards ask for."""
+
 
 class Numbers(NamedTuple):
     """What the program calls its maps."""
@@ -123,7 +126,7 @@ class Plausible:
 
     def guard(self) -> None:
         """Leave where the packet is shorter than something, in one of the spellings."""
-        b, length = self.builder, self.rng.choice((1, 14, 20, 34, 40))
+        b, length = self.builder, self.rng.choice(GUARDED)
         go_on = b.new_label("enough")
         b.mov(R1, DATA).alu(Arithmetic.ADD, R1, length)
         spelled = self.rng.choice(
@@ -136,6 +139,9 @@ class Plausible:
         self.leave()
         b.label(go_on).mov(R1, self.constant())
         self.reach = max(self.reach, length)
+        if self.rng.random() < 0.4:
+            # The last byte that there is, or the first one that may not be.
+            b.load(8, self.number(), DATA, length if self.mistake() else length - 1)
 
     def leave(self) -> None:
         self.builder.mov(R0, self.rng.randrange(4)).exit()
@@ -144,7 +150,9 @@ class Plausible:
         """Return an offset in what guards have shown, or a wrong one."""
         size = width // 8
         if self.mistake():
-            return self.rng.choice((self.reach, self.reach - size + 1, 60, -1))
+            return self.rng.choice(
+                (self.reach, self.reach - size + 1, self.reach - size + 1, 60, -1)
+            )
         return self.rng.randrange(self.reach - size + 1) if self.reach >= size else None
 
     def load_packet(self) -> None:
@@ -342,7 +350,10 @@ class Plausible:
 NUMBERED = Numbers()
 
 
-def plausible_program(rng: random.Random, maps: Numbers = NUMBERED):
-    """Return a random program of about ten statements."""
-    mistakes = rng.choice((0.0, 0.0, 0.02, 0.1))
-    return Plausible(rng, maps, mistakes).program(rng.randrange(3, 14))
+FEW_MISTAKES = (0.0, 0.0, 0.02, 0.1)
+MORE_MISTAKES = (0.0, 0.02, 0.1, 0.3)
+
+
+def plausible_program(rng: random.Random, maps: Numbers = NUMBERED, mistakes=FEW_MISTAKES):
+    """Return a random program of about ten statements; `mistakes` has the rates to choose from."""
+    return Plausible(rng, maps, rng.choice(mistakes)).program(rng.randrange(3, 14))
