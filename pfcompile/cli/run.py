@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     help="eBPF: what it is run as. [what an object file says, else user]",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["interp", "native"]),
+    default="interp",
+    show_default=True,
+    help="Interpret the program, or compile it to native code first.",
+)
+@click.option(
     "--program", "name", metavar="NAME", help="Of an object file: the function or section."
 )
 @click.argument("file", metavar="PROGRAM")
@@ -48,6 +55,7 @@ def command(
     output: str | None,
     count: bool,
     target: str | None,
+    engine: str,
     name: str | None,
     file: str,
 ) -> None:
@@ -60,7 +68,8 @@ def command(
     totals: Counter[tuple[int, str]] = Counter()
     show = not count and output is None
     try:
-        judge = runner(programs.read_program(file, family, name=name, target=target))
+        given = programs.read_program(file, family, name=name, target=target)
+        judge = runner(given, native=engine == "native")
         destination: AbstractContextManager[Destination | None] = (
             nullcontext() if output is None else open_writer(output)
         )

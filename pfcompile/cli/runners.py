@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.cli.programs import Extended
+from pfcompile.ebpf import check
 from pfcompile.ebpf.machine.code import Environment
 from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.interpreter import Machine
-from pfcompile.ebpf.machine.memory import PACKET_ADDRESS
-from pfcompile.ebpf.machine.starts import MetadataBuffer, RawPacket, Skb, Xdp
+from pfcompile.ebpf.machine.starts import RawPacket, Skb, User, Xdp
 from pfcompile.ebpf.translate.targets import TC, XDP
 from pfcompile.errors import ProgramError
 from pfcompile.program import Program
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pfcompile.captures.records import Record
-    from pfcompile.cli.programs import Extended, Given
+    from pfcompile.cli.programs import Given
+    from pfcompile.ebpf.check import Subject
     from pfcompile.ebpf.machine.starts import Start
+    from pfcompile.jit.native import Native
 
 _ETHERNET_HEADER: Final = 14
 _DLT_EN10MB: Final = 1
-_METADATA: Final = struct.Struct("<QQI4x")
-"""What programs for "user" find: addresses of the packet's start and end, length on the wire."""
 
 
 def _start_xdp(record: Record) -> Start:
@@ -40,8 +40,7 @@ def _start_skb(record: Record) -> Start:
 
 
 def _start_user(record: Record) -> Start:
-    end = PACKET_ADDRESS + len(record.data)
-    return MetadataBuffer(_METADATA.pack(PACKET_ADDRESS, end, record.wire_length), record.data)
+    return User(record.data, record.wire_length)
 
 
 def _start_packet(record: Record) -> Start:
@@ -53,11 +52,13 @@ class Place:
     """A place where extended programs run, as it is played here.
 
     Attributes:
+        subject: What a program is checked for.
         start: Makes what the program is given.
         names: Of verdicts that have names; the low 32 bits, signed.
         kept: Verdicts for which the packet goes on its way; None for all but 0.
     """
 
+    subject: Subject
     start: Callable[[Record], Start]
     names: Mapping[int, str] = field(default_factory=dict)
     kept: frozenset[int] | None = None
@@ -65,18 +66,20 @@ class Place:
 
 PLACES: Final = {
     "xdp": Place(
+        check.XDP,
         _start_xdp,
         {number: name for name, number in XDP.actions.items()} | {4: "redirect"},
         frozenset({2, 3, 4}),
     ),
     "tc": Place(
+        check.TC,
         _start_skb,
         {number: name for name, number in TC.actions.items()} | {7: "redirect"},
         frozenset({-1, 0, 1, 3, 7}),
     ),
-    "socket": Place(_start_skb),
-    "user": Place(_start_user),
-    "packet": Place(_start_packet),
+    "socket": Place(check.SOCKET, _start_skb),
+    "user": Place(check.USER, _start_user),
+    "packet": Place(check.RAW_PACKET, _start_packet),
 }
 """By target; "packet" is for programs that find the packet's address in R1, its length in R2.
 
@@ -99,14 +102,23 @@ class Verdict:
     keeps: bool
 
 
-def runner(given: Given) -> Callable[[Record], Verdict]:
+def runner(given: Given, *, native: bool = False) -> Callable[[Record], Verdict]:
     """Return a function that runs a program on a packet; maps stay as it leaves them.
+
+    Args:
+        given: A classic or an extended program.
+        native: Whether to run it as native code, with run-time checks where the check of eBPF
+            programs proves nothing; a classic program is translated for that.
 
     Raises:
         ProgramError: The program is not valid, or wants a map or a helper that is not here. The
             function raises it, too, for a program that does what it may not.
     """
-    return _classic(given) if isinstance(given, Program) else _extended(given)
+    if not isinstance(given, Program):
+        return _extended(given, native=native)
+    if native:
+        return _extended(Extended(given.to_ebpf("user")), native=True)
+    return _classic(given)
 
 
 def _classic(program: Program) -> Callable[[Record], Verdict]:
@@ -118,12 +130,18 @@ def _classic(program: Program) -> Callable[[Record], Verdict]:
     return run
 
 
-def _extended(given: Extended) -> Callable[[Record], Verdict]:
+def _extended(given: Extended, *, native: bool) -> Callable[[Record], Verdict]:
     place = PLACES.get(given.program.target)
     if place is None:
         raise ProgramError(f"programs for {given.program.target} cannot be run here")
     environment = Environment(HELPERS) if given.source is None else given.source.environment()
-    machine = Machine(given.program.instructions, environment)
+    machine: Machine | Native
+    if native:
+        from pfcompile.jit.checked import checked_native  # noqa: PLC0415 - llvmlite is slow to load
+
+        machine = checked_native(given.program.instructions, place.subject, environment)
+    else:
+        machine = Machine(given.program.instructions, environment)
 
     def run(record: Record) -> Verdict:
         number = machine.run(place.start(record)) & 0xFFFF_FFFF

@@ -31,7 +31,7 @@ from pfcompile.ebpf.translate.targets import FORMS, SOCKET
 from pfcompile.errors import KernelError, ProgramError
 from pfcompile.kernel.bpf import MIN_FRAME, VerifierError, load
 from tests.cbpf.random_programs import random_program
-from tests.ebpf.test_translate import (
+from tests.ebpf.translations import (
     FILTERS,
     VERDICTS,
     compiled,

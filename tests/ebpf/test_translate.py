@@ -4,88 +4,43 @@ from __future__ import annotations
 
 import itertools
 import random
-import struct
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 import pfcompile
 from pfcompile.cbpf.interpreter import prepare
-from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, Op, ancillary_word
-from pfcompile.compiler import compile as compile_text
+from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, Op
 from pfcompile.ebpf.asm import disassemble
 from pfcompile.ebpf.isa import Kind, row_of
-from pfcompile.ebpf.machine.code import Environment
-from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.interpreter import Machine
-from pfcompile.ebpf.machine.memory import PACKET_ADDRESS
-from pfcompile.ebpf.machine.starts import MetadataBuffer, Skb, Xdp
+from pfcompile.ebpf.machine.starts import Skb, Xdp
 from pfcompile.ebpf.translate import translate
 from pfcompile.ebpf.translate.targets import FORMS
 from pfcompile.errors import ProgramError
-from tests.cbpf.random_programs import METADATA, random_packet, random_program
-from tests.generator.packets import packets_for
+from tests.cbpf.random_programs import METADATA, random_program
+from tests.ebpf.translations import (
+    ENVIRONMENT,
+    FILTERS,
+    VERDICTS,
+    WORD,
+    compiled,
+    expected,
+    forms,
+    has_words,
+    some_packets,
+    started,
+    translated,
+)
 from tests.generator.seed import SEED, rerun
 
 HINT = rerun("tests/ebpf/test_translate.py")
-WORD = 0xFFFFFFFF
-USUAL = Path(__file__).parents[1] / "filters" / "usual.txt"
-FILTERS = [
-    line
-    for line in USUAL.read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-]
-VERDICTS = {
-    "the snaplen": {"match": "value", "no_match": "value"},
-    "two numbers": {"match": 77, "no_match": 5},
-    "a number or 0": {"match": 1, "no_match": 0},
-    "the snaplen or a number": {"match": "value", "no_match": 9},
-}
-
-
-MACHINE = Environment(HELPERS)
-
-
-def compiled(text):
-    return compile_text(text, "EN10MB", 262144, 0xFFFFFF00, optimize=True).instructions
-
-
-def forms():
-    return [pytest.param(form, id=f"{form.target.name}-{form.access.value}") for form in FORMS]
-
-
-def words_of(instructions):
-    """Return the metadata words that a program loads."""
-    return {word.word for word in map(ancillary_word, instructions) if word is not None}
-
-
-def translated(instructions, form, verdicts):
-    return translate(instructions, form.target.name, access=form.access.value, **verdicts)
-
-
-def started(form, packet, wire_length):
-    match form.target.name:
-        case "user":
-            end = PACKET_ADDRESS + len(packet)
-            metadata = struct.pack("<QQI4x", PACKET_ADDRESS, end, wire_length)
-            return MetadataBuffer(metadata, packet)
-        case "xdp":
-            return Xdp(packet)
-        case _:
-            return Skb(packet, length=wire_length)
-
-
-def expected(value, verdicts):
-    """Return what a mapping makes of what the classic program returns."""
-    wanted = verdicts["match"] if value else verdicts["no_match"]
-    return value if wanted == "value" else wanted & WORD
 
 
 def compare(instructions, form, packets, verdicts):
     """Run a program and its translation on packets; return how many there were."""
     program = translated(instructions, form, verdicts)
-    machine, classic = Machine(program.instructions, MACHINE), prepare(instructions)
+    machine, classic = Machine(program.instructions, ENVIRONMENT), prepare(instructions)
     count = 0
     for data, wire_length in packets:
         # Only socket filters and our own machines are told another length than that of the data.
@@ -98,19 +53,6 @@ def compare(instructions, form, packets, verdicts):
         )
         count += 1
     return count
-
-
-def some_packets(instructions, rng, count):
-    """Return packets of random bytes and such as reach the program's branches, short ones too."""
-    made = [(one.data, one.wire_length) for one in packets_for(instructions, rng, count)]
-    lengths = ((random_packet(rng),) for _ in range(count // 2))
-    cut = (data[: rng.randrange(len(data) + 1)] for data, _ in made[: count // 4])
-    plain = itertools.chain((data for (data,) in lengths), cut, (b"", b"\1", b"\1\2\3"))
-    return [*made, *((data, len(data)) for data in plain)]
-
-
-def has_words(form, instructions):
-    return words_of(instructions) <= {*form.target.words, Ancillary.ALU_XOR_X}
 
 
 def run_random_programs(form, rng, count):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _POINTER: Final = struct.Struct("<Q")
+_USER: Final = struct.Struct("<QQI4x")
 
 
 class Entry(NamedTuple):
@@ -126,6 +127,30 @@ _MAX_OFFSET: Final = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """R1 is the address of what programs translated for "user" find.
+
+    That is the address of the packet's first byte, that behind its last one, both of 64 bits, and
+    the length on the wire of 32 bits.
+
+    Attributes:
+        packet: The captured bytes.
+        wire_length: Bytes on the wire; those captured when None.
+    """
+
+    packet: Buffer
+    wire_length: int | None = None
+
+    def enter(self, memory: Memory) -> Entry:
+        """Make the context and return what the program begins with."""
+        packet = _own(self.packet)
+        address = memory.add(PACKET_REGION, "packet", packet)
+        length = len(packet) if self.wire_length is None else self.wire_length
+        context = bytearray(_USER.pack(address, address + len(packet), length))
+        return Entry(memory.add(CONTEXT_REGION, "metadata", context), len(context), packet)
+
+
+@dataclass(frozen=True, slots=True)
 class Xdp:
     """R1 is the address of a `struct xdp_md`, as in the kernel's XDP programs.
 
@@ -224,7 +249,7 @@ class Skb:
         return _enter(memory, SK_BUFF, values, self.packet, self.linear, has_packet_loads=True)
 
 
-Start: TypeAlias = NoData | RawPacket | MetadataBuffer | FixedMetadata | Xdp | Skb
+Start: TypeAlias = NoData | RawPacket | MetadataBuffer | FixedMetadata | User | Xdp | Skb
 
 
 def _own(data: Buffer) -> bytearray | memoryview:
