@@ -96,6 +96,9 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
         source=Source.LIVE if live else Source.SAVEFILE if savefile else Source.UNKNOWN,
         protochain_headers=protochain_headers,
     )
+    if verify and not optimize:
+        msg = "without optimising there is nothing to verify"
+        raise ValueError(msg)
     if not 0 < verify_seconds <= _LONGEST_PROOF:
         msg = f"{verify_seconds} seconds for a proof is not between 0 and {_LONGEST_PROOF:.0f}"
         raise ValueError(msg)
@@ -104,7 +107,7 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
         options,
         snaplen,
         optimize,
-        verify=verify and optimize,
+        verify=verify,
         verify_ms=int(verify_seconds * 1000),
         max_instructions=max_instructions,
         observer=observer,

@@ -6,10 +6,10 @@ import sys
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from pfcompile.cli import common, options
 from pfcompile.cli.stages import DUMPED, Stages
-from pfcompile.compiler import VERIFY_SECONDS
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import PfcompileError
 from pfcompile.facts import link_types
@@ -40,15 +40,12 @@ _IPTABLES_LINK: Final = "RAW"
 @options.live
 @options.savefile
 @common.protochain_headers_option
-@click.option("--verify", is_flag=True, help="Prove that optimising changed no verdict; needs z3.")
 @click.option(
-    "--timeout",
-    type=click.IntRange(1, options.LONGEST_PROOF),
-    default=int(VERIFY_SECONDS),
-    metavar="SECONDS",
-    show_default=True,
-    help="How long --verify may take.",
+    "--verify",
+    is_flag=True,
+    help="Prove that optimising changed no verdict (so not with -O); needs z3.",
 )
+@options.timeout
 @click.option(
     "--dump-after",
     type=click.Choice(DUMPED),
@@ -84,12 +81,14 @@ def command(
     """Print the classic BPF program for EXPR, as tcpdump -d does.
 
     Many words make one expression. No EXPR matches every packet. What --dump-after, --stats and
-    --timings show goes to standard error.
+    --timings show goes to standard error. --verify is not for -O, which leaves nothing to
+    prove, and --timeout only for --verify.
     """
     del dump  # -d and nothing print the same
     if list_types:
         _list_link_types()
         return
+    _check_usage(verify=verify, no_optimize=no_optimize)
     chosen = format_name or _BY_COUNT.get(dumps, "decimal")
     if link_type is None:
         link_type = _IPTABLES_LINK if chosen == "iptables" else "EN10MB"
@@ -109,13 +108,25 @@ def command(
             verify_seconds=timeout,
             observer=stages.observer,
         )
-        _write(program.dump(chosen))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except PfcompileError as error:
         common.fail(error)
     finally:
         stages.report()
+    try:
+        _write(program.dump(chosen))
+    except PfcompileError as error:
+        common.fail(error)
+
+
+def _check_usage(*, verify: bool, no_optimize: bool) -> None:
+    """Refuse options that would say nothing without others."""
+    if verify and no_optimize:
+        raise click.UsageError("--verify proves what the optimiser did: leave -O out")
+    given = click.get_current_context().get_parameter_source("timeout")
+    if not verify and given is not ParameterSource.DEFAULT:
+        raise click.UsageError("--timeout is how long --verify may take: give that too")
 
 
 def _write(output: str | bytes) -> None:

@@ -6,11 +6,19 @@ from typing import Final
 
 import click
 
-from pfcompile.compiler import DEFAULT_SNAPLEN
+from pfcompile.compiler import DEFAULT_SNAPLEN, VERIFY_SECONDS
 
 LONGEST_PROOF: Final = 86_400
 """Seconds in a day."""
 
+timeout: Final = click.option(
+    "--timeout",
+    type=click.IntRange(1, LONGEST_PROOF),
+    default=int(VERIFY_SECONDS),
+    metavar="SECONDS",
+    show_default=True,
+    help="How long the proof may take.",
+)
 snaplen: Final = click.option(
     "-s",
     "snaplen",

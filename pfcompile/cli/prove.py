@@ -17,16 +17,16 @@ from pfcompile.captures.output import STANDARD_OUTPUT, Output, is_same_file
 from pfcompile.captures.records import Interface, InterfaceBlock
 from pfcompile.captures.writer import PcapWriter
 from pfcompile.cli import common, options
-from pfcompile.cli.operand import STANDARD_INPUT, Expression, Given, file_of, read_operand
-from pfcompile.compiler import VERIFY_SECONDS
+from pfcompile.cli.operand import STANDARD_INPUT, Expression, File, Given, classify, load
 from pfcompile.compiler import compile as compile_text
-from pfcompile.errors import CaptureError, FilterError, PfcompileError
+from pfcompile.errors import CaptureError, PfcompileError
 from pfcompile.facts import link_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pfcompile.cbpf.isa import Instruction
+    from pfcompile.cli.operand import Operand
     from pfcompile.program import Program
     from pfcompile.prove import Witness
 
@@ -46,14 +46,7 @@ DEFAULT_LINK_TYPE: Final = "EN10MB"
 @options.live
 @options.savefile
 @common.protochain_headers_option
-@click.option(
-    "--timeout",
-    type=click.IntRange(1, options.LONGEST_PROOF),
-    default=int(VERIFY_SECONDS),
-    metavar="SECONDS",
-    show_default=True,
-    help="How long the proof may take.",
-)
+@options.timeout
 @click.option("-w", "output", metavar="FILE", help="Write the packets as pcap; '-' is stdout.")
 @click.argument("words", nargs=2, metavar="A B")
 def command(
@@ -71,12 +64,17 @@ def command(
     """Say how the filters A and B are related for all packets.
 
     They are equal, A implies B, B implies A, they are disjoint, or neither; packets show what tells
-    them apart. Each of A and B is an expression, a program in any format that pfcompile prints,
-    @FILE for a file that holds a program (a listing or a savefile), or - for standard input.
+    them apart. Each of A and B is an expression, a program in any text format that pfcompile
+    prints, @FILE for a file that holds a program in any of its formats (its name alone will do
+    where that is no expression), or - for standard input.
+
+    They are compared on packets that both read whole, and a shift by 32 or more gives 0, as in
+    libpcap: where a packet that is cut short or a kernel may make a difference, the answer says so.
 
     Exit status: 0 equal, 1 not equal, 2 trouble, 3 undecided.
     """
-    _check_usage(words, output)
+    operands = [classify(word) for word in words]
+    _check_usage(operands, output)
     compiled = partial(
         compile_text,
         snaplen=snaplen,
@@ -90,15 +88,11 @@ def command(
         from pfcompile.cli.relation_text import tell  # noqa: PLC0415 - z3 is an extra
         from pfcompile.prove import Relation, Undecided, relate  # noqa: PLC0415 - the same
 
-        operands = [read_operand(word) for word in words]
-        dlt = _link_type(operands, link_type)
-        a, b = (_instructions(operand, dlt, compiled) for operand in operands)
+        dlt, a, b = _programs([load(operand) for operand in operands], link_type, compiled)
         answer = relate(a, b, timeout_ms=timeout * 1000, real_lengths=True)
-        if output is not None and not isinstance(answer, Undecided):
-            _write(output, dlt, answer.witnesses)
+        if output is not None:
+            _write(output, dlt, () if isinstance(answer, Undecided) else answer.witnesses)
         click.echo(tell(answer, dlt), nl=False, err=output == STANDARD_OUTPUT)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     except PfcompileError as error:
         _give_up(error)
     except OSError as error:
@@ -109,9 +103,9 @@ def command(
     sys.exit(STATUS_EQUAL if answer.relation is Relation.EQUAL else STATUS_DIFFERENT)
 
 
-def _check_usage(words: Sequence[str], output: str | None) -> None:
+def _check_usage(operands: Sequence[Operand], output: str | None) -> None:
     """Refuse what cannot be meant, before anything is read or written."""
-    files = [file for file in map(file_of, words) if file is not None]
+    files = [operand.name for operand in operands if isinstance(operand, File)]
     if files.count(STANDARD_INPUT) > 1:
         raise click.UsageError("standard input can be read only once")
     if output is None:
@@ -121,6 +115,25 @@ def _check_usage(words: Sequence[str], output: str | None) -> None:
     for file in files:
         if is_same_file(output, file):
             raise click.UsageError(f"-w {output} would overwrite the program in {file}")
+
+
+def _programs(
+    operands: Sequence[Expression | Given],
+    link_type: str | None,
+    compiled: Callable[..., Program],
+) -> tuple[int, tuple[Instruction, ...], tuple[Instruction, ...]]:
+    """Return the link type as a DLT value, and the two programs to be compared.
+
+    Raises:
+        UsageError: A word of the command line is wrong that is no expression.
+        FilterError: An expression is wrong.
+    """
+    try:
+        dlt = _link_type(operands, link_type)
+        a, b = (_instructions(operand, dlt, compiled) for operand in operands)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return dlt, a, b
 
 
 def _link_type(operands: Sequence[Expression | Given], wanted: str | None) -> int:
@@ -143,16 +156,12 @@ def _instructions(
 ) -> tuple[Instruction, ...]:
     """Return the program to be compared; raises FilterError for a wrong expression.
 
-    An expression's meaning is its unoptimised program, so that nothing said here hangs on the
-    optimiser, and what no packet can match is a filter like any other.
+    An expression's meaning is its unoptimised program, of any length, so that nothing said here
+    hangs on the optimiser, and what no packet can match is a filter like any other.
     """
     if isinstance(operand, Given):
         return operand.instructions
-    try:
-        return compiled(operand.text, dlt, optimize=False).instructions
-    except FilterError:
-        # It may have been too long as it was written. Other errors come again.
-        return compiled(operand.text, dlt, optimize=True).instructions
+    return compiled(operand.text, dlt, optimize=False, max_instructions=None).instructions
 
 
 def _write(path: str, dlt: int, witnesses: Sequence[Witness]) -> None:

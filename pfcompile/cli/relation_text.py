@@ -35,6 +35,24 @@ _NEVER: Final[Mapping[Relation, str]] = MappingProxyType(
 )
 """The same, where it is so because the one that implies the other takes nothing."""
 
+_UNCUT: Final[Mapping[Relation, str]] = MappingProxyType(
+    {
+        Relation.EQUAL: "A and B return the same for every packet that both read whole",
+        Relation.ALIKE: "of packets that both read whole, A and B take the same, but return "
+        "different numbers (see -s)",
+        Relation.A_IMPLIES_B: "of packets that both read whole, B takes all that A takes, and "
+        "others",
+        Relation.B_IMPLIES_A: "of packets that both read whole, A takes all that B takes, and "
+        "others",
+    }
+)
+"""The same, where a packet that is cut off inside what one of them reads may be an exception."""
+
+_FAR_SHIFTS: Final = (
+    "note: a shift by 32 or more gives 0 here, as in libpcap; kernels shift by the amount's low "
+    "five bits"
+)
+
 _METADATA_NAMES: Final = {int(row.word): row.dump_name for row in ANCILLARY_WORDS}
 
 
@@ -42,9 +60,12 @@ def tell(answer: Related | Undecided, dlt: int) -> str:
     """Return what there is to say, the relation first; packets are taken for those of `dlt`."""
     if isinstance(answer, Undecided):
         return f"undecided: {answer.reason}\n"
-    meaning = (_NEVER if answer.never else _MEANINGS)[answer.relation]
+    meanings = _NEVER if answer.never else _UNCUT if answer.uncut else _MEANINGS
+    meaning = meanings[answer.relation]
     gap = "" if answer.gap is None else f": {answer.gap}"
     lines = [f"{answer.relation.value}: {meaning}{gap}"]
+    if answer.far_shifts:
+        lines.append(_FAR_SHIFTS)
     for witness in answer.witnesses:
         lines += ["", *_packet(witness, dlt)]
     return "\n".join(lines) + "\n"
@@ -55,6 +76,9 @@ def _packet(witness: Witness, dlt: int) -> Iterator[str]:
     a, b = witness.verdicts
     takers = "Both take" if a and b else "Only A takes" if a else "Only B takes"
     yield f"{takers} this packet: A returns {a}, B returns {b}"
+    if witness.in_kernel is not None:
+        in_kernel_a, in_kernel_b = witness.in_kernel
+        yield f"    in a kernel: A returns {in_kernel_a}, B returns {in_kernel_b}"
     yield f"    captured: {len(witness.packet)} bytes of {witness.wire_length}"
     if witness.ancillary:
         words = sorted(witness.ancillary.items())

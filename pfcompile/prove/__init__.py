@@ -4,6 +4,7 @@ Nothing imports this when a filter is compiled or run; z3 is an extra (`pfcompil
 """
 
 from pfcompile.prove.proof import disjoint, implies, prove, satisfiable
+from pfcompile.prove.question import Limits
 from pfcompile.prove.relation import Related, Relation, relate
 from pfcompile.prove.result import Different, Equal, Holds, Undecided, Witness
 from pfcompile.prove.verification import verify
@@ -12,6 +13,7 @@ __all__ = [
     "Different",
     "Equal",
     "Holds",
+    "Limits",
     "Related",
     "Relation",
     "Undecided",

@@ -22,6 +22,7 @@ from pfcompile.prove.words import (
     Word,
     arithmetic,
     at_most,
+    either,
     equal,
     name_of_term,
     negation,
@@ -29,6 +30,8 @@ from pfcompile.prove.words import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pfcompile.cbpf.isa import Ancillary
 
 GREATEST_LENGTH: Final = 2**31 - 1
@@ -89,11 +92,18 @@ class Read:
 
 
 class SymbolicPacket:
-    """The unknown packet: its bytes, its wire length, its metadata, and the reads made of it."""
+    """The unknown packet: its bytes, its wire length, its metadata, and what programs do with it.
+
+    Attributes:
+        reads: All loads of all programs.
+        ancillary: The kernel's metadata words that a program may load.
+        far_shifts: When programs shift by an X of 32 or more, where a kernel does something else.
+    """
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
         self.ancillary: dict[Ancillary, z3.BitVecRef] = {}
+        self.far_shifts: list[Condition] = []
         self._bytes: dict[tuple[int, int], tuple[Address, z3.BitVecRef]] = {}
         self._loads: dict[tuple[int, int, int], z3.BitVecRef] = {}
         self._searches: list[tuple[Ancillary, Word, Word, z3.BitVecRef]] = []
@@ -167,9 +177,19 @@ class SymbolicPacket:
 
     def all_within(self, limit: Word) -> list[Condition]:
         """Return that every read that is reached ends in the first `limit` bytes."""
-        found: list[Condition] = []
-        for read in self.reads:
-            fits = read.ends_within(limit)
-            if fits is not True:
-                found.append(z3.Or(negation(read.reached), fits))
-        return found
+        return all_within(self.reads, limit)
+
+
+def all_within(reads: Sequence[Read], limit: Word) -> list[Condition]:
+    """Return that each of `reads` that is reached ends in the first `limit` bytes."""
+    # Unoptimised programs read the same field many times: one condition for each field.
+    alike: dict[tuple[int, int, int], list[Read]] = {}
+    for read in reads:
+        alike.setdefault((*read.address.key, read.size), []).append(read)
+    found: list[Condition] = []
+    for same in alike.values():
+        fits = same[0].ends_within(limit)
+        if fits is not True:
+            reached = either([read.reached for read in same])
+            found.append(either([negation(reached), fits]))
+    return found

@@ -2,32 +2,35 @@
 
 All of them have one form: is there a packet that no program reads past the end of, and whose
 verdicts are thus and so? z3 says no, or gives one. A packet that it gives is made as short as the
-reads allow, with zeros where nothing reads, and every program is run on it before it is believed.
+reads allow, with zeros where nothing reads, and every program is run on it before it is believed:
+by the interpreter, which does what a kernel does. Only where a program shifts by 32 or more, which
+gives 0 here, may a kernel return something else; what it returns then is told with the packet.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from pfcompile.cbpf.interpreter import run
-from pfcompile.cbpf.isa import ROW_OF, Operand
 from pfcompile.errors import InternalError, ProgramError
-from pfcompile.ir.arithmetic import ArithmeticOp
-from pfcompile.prove.packet import GREATEST_LENGTH, SymbolicPacket
+from pfcompile.prove.packet import GREATEST_LENGTH, SymbolicPacket, all_within
 from pfcompile.prove.result import Undecided, Witness
 from pfcompile.prove.solver import z3
 from pfcompile.prove.walk import Return, read_program
+from pfcompile.prove.words import at_most, both, either, negation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.cbpf.isa import Instruction
+    from pfcompile.prove.packet import Read
     from pfcompile.prove.verdicts import VerdictTest
     from pfcompile.prove.words import Condition, Word
 
-_SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
+TIMEOUT_MS: Final = 5000
+"""How long the solver may take if nobody says, in milliseconds."""
 
 SHORT: Final = 2048
 """A packet longer than this, in bytes, is tried again with this for its limit."""
@@ -35,6 +38,20 @@ SHORT: Final = 2048
 LONGEST_SHOWN: Final = 1 << 27
 """The longest packet that is built, in bytes: the largest snapshot length that libpcap gives any
 link type (D-Bus, USBPcap)."""
+
+
+class Limits(TypedDict, total=False):
+    """What every question can be asked with.
+
+    Attributes:
+        timeout_ms: How long the solver may take for all answers together, in milliseconds, at
+            least 1; `TIMEOUT_MS` by default.
+        real_lengths: Whether to consider only packets whose wire length is at least their captured
+            length, as in captures; by default the wire length is any 32-bit word.
+    """
+
+    timeout_ms: int
+    real_lengths: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,7 @@ class _Reading:
         wire_length: The length on the wire, or None if no program asks for it.
         ancillary: The metadata words that a program may read.
         verdicts: What each program returns.
+        shifts_far: Whether a program shifts by 32 or more.
     """
 
     length: int
@@ -54,33 +72,32 @@ class _Reading:
     wire_length: int | None
     ancillary: dict[int, int]
     verdicts: tuple[int, ...]
+    shifts_far: bool
 
 
 class Question:
-    """Some programs read on one unknown packet, about which any number of things can be asked.
+    """Some programs read on one unknown packet, about which any number of things can be asked."""
 
-    The time that the solver may take is that of all answers together.
-    """
-
-    def __init__(
-        self, programs: Sequence[Sequence[Instruction]], *, timeout_ms: int, real_lengths: bool
-    ) -> None:
+    def __init__(self, programs: Sequence[Sequence[Instruction]], **limits: Unpack[Limits]) -> None:
         """Read the programs.
 
         Args:
             programs: Classic programs without loops, of any length.
-            timeout_ms: How long the solver may take, in milliseconds.
-            real_lengths: Consider only packets whose wire length is at least their captured
-                length, as in captures; otherwise the wire length is any 32-bit word.
+            **limits: As in `Limits`.
 
         Raises:
             ProgramError: A program is not valid, or has a loop.
         """
         self._programs = programs
         self._packet = SymbolicPacket()
-        self._ends = [read_program(program, self._packet) for program in programs]
-        self._real_lengths = real_lengths
-        self._deadline = time.monotonic() + timeout_ms / 1000
+        self._ends: list[list[Return]] = []
+        self._reads: list[list[Read]] = []
+        for program in programs:
+            before = len(self._packet.reads)
+            self._ends.append(read_program(program, self._packet))
+            self._reads.append(self._packet.reads[before:])
+        self._real_lengths = limits.get("real_lengths", False)
+        self._deadline = time.monotonic() + limits.get("timeout_ms", TIMEOUT_MS) / 1000
 
     def find(self, wanted: VerdictTest) -> Witness | Undecided | None:
         """Return a packet whose verdicts are as `wanted` says; None if there is none."""
@@ -106,6 +123,41 @@ class Question:
             return Undecided(f"found no packet of {LONGEST_SHOWN} bytes or fewer, only longer ones")
         return self._witness(reading, wanted)
 
+    def is_known_never(self, unwanted: VerdictTest) -> bool:
+        """Return whether no packet has such verdicts, wherever its captured bytes end.
+
+        Here a load past the end makes a program return 0. False also where the time ran out.
+        """
+        captured = z3.BitVec("captured", 32)
+        ends = [
+            _cut(ends, all_within(reads, captured))
+            for ends, reads in zip(self._ends, self._reads, strict=True)
+        ]
+        facts = [at_most(captured, GREATEST_LENGTH)]
+        if self._real_lengths and self._packet.asks_for_wire_length:
+            facts.append(at_most(captured, self._packet.wire_length))
+        return self._is_impossible(unwanted.formula(ends), facts)
+
+    def may_shift_far(self) -> bool:
+        """Return whether a program shifts by an X of 32 or more on a packet that none reads past.
+
+        True also where the time ran out.
+        """
+        return not self._is_impossible(either(self._packet.far_shifts), self._long_enough())
+
+    def _is_impossible(self, condition: Condition, facts: Sequence[Condition]) -> bool:
+        """Return whether it is known that `condition` never holds where `facts` do."""
+        if condition is False:
+            return True
+        solver = z3.SolverFor("QF_BV")
+        solver.add(condition, *facts)
+        # As in `find`, most is known without the ties.
+        outcome = self._check(solver)
+        if outcome == z3.sat:
+            solver.add(*self._packet.ties())
+            outcome = self._check(solver)
+        return bool(outcome == z3.unsat)
+
     def _check(self, solver: z3.Solver) -> z3.CheckSatResult:
         left = self._deadline - time.monotonic()
         # 0 would mean no limit.
@@ -113,8 +165,11 @@ class Question:
         return solver.check()
 
     def _of_one_packet(self) -> list[Condition]:
+        return [*self._packet.ties(), *self._long_enough()]
+
+    def _long_enough(self) -> list[Condition]:
         packet = self._packet
-        facts = [*packet.ties(), *packet.all_within(GREATEST_LENGTH)]
+        facts = packet.all_within(GREATEST_LENGTH)
         if self._real_lengths and packet.asks_for_wire_length:
             facts += packet.all_within(packet.wire_length)
         return facts
@@ -148,6 +203,7 @@ class Question:
             _word(model, packet.wire_length) if packet.asks_for_wire_length else None,
             {int(word): _word(model, value) for word, value in packet.ancillary.items()},
             tuple(_verdict(model, ends) for ends in self._ends),
+            any(_holds(model, far) for far in packet.far_shifts),
         )
 
     def _witness(self, reading: _Reading, wanted: VerdictTest) -> Witness | Undecided:
@@ -162,30 +218,41 @@ class Question:
         packet = bytes(content)
         wire_length = len(packet) if reading.wire_length is None else reading.wire_length
         found = Witness(packet, wire_length, reading.verdicts, reading.ancillary)
-        verdicts = tuple(
+        ran = tuple(
             _run(program, found, expected)
             for program, expected in zip(self._programs, reading.verdicts, strict=True)
         )
         if self._packet.is_searched:
-            if not wanted.shows(verdicts):
+            if not wanted.shows(ran):
                 return Undecided("it hangs on where a netlink attribute lies in the packet")
-            return replace(found, verdicts=verdicts)
-        if verdicts != reading.verdicts:
-            raise InternalError(f"the programs return {verdicts} on the solver's packet: {found}")
-        return found
+            return replace(found, verdicts=ran)
+        if ran == reading.verdicts:
+            return found
+        if reading.shifts_far:
+            return replace(found, in_kernel=ran)
+        raise InternalError(f"the programs return {ran} on the solver's packet: {found}")
+
+
+def _cut(ends: Sequence[Return], fits: Sequence[Condition]) -> list[Return]:
+    """Return how a program ends where a load past the captured bytes ends it with 0.
+
+    Args:
+        ends: How it ends if they never end.
+        fits: That they reach to each of its loads.
+    """
+    too_short = either([negation(each) for each in fits])
+    return [
+        *(Return(both(end.reached, negation(too_short)), end.value) for end in ends),
+        Return(too_short, 0),
+    ]
 
 
 def _run(program: Sequence[Instruction], found: Witness, expected: int) -> int:
-    """Return what `program` does on a packet; what is expected, where it cannot be said.
+    """Return what a kernel does with a packet; what is expected, where none would do it.
 
-    That is so for programs that a kernel refuses, for instance by their length, and for those that
-    shift by X: the interpreter shifts as a kernel does, by the low five bits.
+    That is so for programs that a kernel refuses for anything but their length, such as those with
+    a division by a constant zero.
     """
-    if any(
-        ROW_OF[one.code].arithmetic in _SHIFTS and ROW_OF[one.code].operand is Operand.INDEX
-        for one in program
-    ):
-        return expected
     try:
         return run(program, found.packet, found.wire_length, found.ancillary)
     except ProgramError:

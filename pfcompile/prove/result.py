@@ -18,6 +18,9 @@ class Equal:
 class Different:
     """A packet on which two programs differ; both were run on it.
 
+    Their verdicts are those that proofs speak of: where a program shifts by 32 or more, which gives
+    0 in proofs, a kernel may return something else.
+
     Attributes:
         packet: The captured bytes: as many as the programs read, zero where neither reads.
         wire_length: The packet's length on the wire, an unsigned word.
@@ -47,12 +50,15 @@ class Witness:
         verdicts: What each program returns, in the order in which they were given.
         ancillary: The kernel's metadata words that a program may read, by their offset from
             SKF_AD_OFF (`cbpf.isa.Ancillary`).
+        in_kernel: What each returns in a kernel, which shifts by the low five bits of an amount;
+            None where that is the same.
     """
 
     packet: bytes
     wire_length: int
     verdicts: tuple[int, ...]
     ancillary: Mapping[int, int] = field(default_factory=dict)
+    in_kernel: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ with the program and not with its number of paths.
 What is decided here, as the language and libpcap's interpreter do, and where kernels differ:
 
 * `X + k` wraps modulo 2**32 before it is compared with the captured length (as in a kernel);
-* a shift by 32 or more gives 0 (a kernel shifts by the low five bits of X);
+* a shift by 32 or more gives 0 (a kernel shifts by the low five bits of X); it is noted;
 * a division or modulus by zero ends the program with 0, an ordinary verdict;
 * a load past the captured bytes ends it with 0 too, but proofs leave such packets out;
 * an absolute load of one of the kernel's metadata words gives a free word, whatever the load's
@@ -86,6 +86,10 @@ _M: Final = 2
 _WIDTH: Final = _M + SCRATCH_WORDS
 """Where registers stand in a state: A, X, then M[0] to M[15]."""
 
+_SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
+WIDEST_SHIFT: Final = 31
+"""The widest shift that libpcap's interpreter and a kernel do alike."""
+
 _DIVIDES: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
 
 
@@ -146,7 +150,10 @@ class _Walk:
             case Class.JMP:
                 self._branch(position, instruction, here)
             case Class.ALU if row.arithmetic is not None:
-                self._compute(position, row.arithmetic, _operand(row, instruction, here), here)
+                right = _operand(row, instruction, here)
+                if row.arithmetic in _SHIFTS and row.operand is Operand.INDEX:
+                    self._note_shift(right, here)
+                self._compute(position, row.arithmetic, right, here)
             case _:
                 register, value = self._move(row, instruction, here)
                 self._go(position + 1, here.put(register, value))
@@ -165,6 +172,11 @@ class _Walk:
         holds = _COMPARE[row.comparison](here.registers[_A], right)
         self._go(yes, _Arrival(both(here.reached, holds), here.registers))
         self._go(no, _Arrival(both(here.reached, negation(holds)), here.registers))
+
+    def _note_shift(self, amount: Word, here: _Arrival) -> None:
+        far = both(here.reached, negation(at_most(amount, WIDEST_SHIFT)))
+        if far is not False:
+            self.packet.far_shifts.append(far)
 
     def _compute(self, position: int, op: ArithmeticOp, right: Word, here: _Arrival) -> None:
         if op in _DIVIDES:

@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader, rdpcap
 
 from pfcompile.cbpf import savefile
-from pfcompile.cli import group
+from pfcompile.cli import group, operand
 from pfcompile.cli.dissection import dissect
-from pfcompile.cli.operand import Expression, Given, read_operand
+from pfcompile.cli.operand import Expression, File, Given, Text, classify, load
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import FilterError, ProgramError
 from pfcompile.facts import link_types
+from pfcompile.program import FORMATS
 from pfcompile.prove import Undecided
 from tests.generator.seed import SEED, rerun
 from tests.oracles.kernel import Kernel
@@ -92,7 +94,7 @@ def test_relations(libpcap, a, b, said):
     # The oracle is libpcap's interpreter on libpcap's own programs.
     programs = [
         given.instructions
-        if isinstance(given := read_operand(word), Given)
+        if isinstance(given := load(classify(word)), Given)
         else libpcap.compile(word, 1, netmask=NETMASK, optimize=False)
         for word in (a, b)
     ]
@@ -108,6 +110,47 @@ def test_a_filter_that_takes_nothing():
     assert "A takes no packet at all" in prove("ip and ip6", "arp").stdout
     assert "B takes no packet at all" in prove("arp", "ip and ip6").stdout
     assert relation("ip and ip6", "tcp and udp") == "equal"
+
+
+def test_a_filter_that_takes_only_what_the_other_reads_past():
+    """`less 10` reads nothing, and `ip` 14 bytes, which a packet on which both agree must have."""
+    for words in (("less 10", "ip"), ("ip", "less 10")):
+        text = prove(*words).stdout
+        assert "no packet at all" not in text
+        assert "of packets that both read whole" in text.partition("\n")[0]
+    short = bytes(5)
+    assert compile_text("less 10").match(short)
+    assert not compile_text("less 10 and ip", optimize=False).match(short)
+    said = prove("less 10", "less 10 and ip").stdout
+    assert said == "equal: A and B return the same for every packet that both read whole\n"
+    for words in (("port 80", "src or dst port 80"), ("greater 100", "len >= 100")):
+        said = prove(*words).stdout
+        assert said == "equal: A and B return the same for every packet\n"
+
+
+def test_a_wide_shift_is_not_passed_off_for_a_kernels():
+    """The prover means libpcap's interpreter; that a kernel shifts otherwise is said."""
+    text = "1 << ether[0] = 0"
+    done = prove(text, "tcp and udp")
+    assert "note: a shift by 32 or more" in done.stdout.splitlines()[1]
+    (packet,) = [
+        bytes.fromhex(each) for each in re.findall(r"^    hex: (.*)$", done.stdout, re.MULTILINE)
+    ]
+    said = re.search(
+        r"^    in a kernel: A returns (\d+), B returns (\d+)$", done.stdout, re.MULTILINE
+    )
+    with Kernel() as kernel:
+        for word, returned in zip((text, "tcp and udp"), said.groups(), strict=True):
+            kernel.attach(compile_text(word, optimize=False).instructions)
+            assert kernel.run(packet) == int(returned) == 0
+    assert "note:" in prove(text, "ether[0] > 31").stdout
+    for narrow in (
+        "1 << (ether[0] & 31) = 2",
+        "ether[0] < 32 and 1 << ether[0] = 2",
+        "1 << 5 = 32",
+    ):
+        assert "note:" not in prove(narrow, "ip").stdout
+        assert "in a kernel" not in prove(narrow, "ip").stdout
 
 
 def test_the_kernel_agrees_with_what_is_shown(libpcap):
@@ -139,7 +182,7 @@ def test_programs_of_libpcap_are_proved_equal_to_their_expressions(libpcap):
         assert relation("-", text, stdin=listing) == "equal"
 
 
-@pytest.mark.parametrize("form", ["tcpdump", "c", "decimal", "iptables", "asm", "json", "savefile"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_every_form_of_a_program(tmp_path, form):
     program = compile_text("udp port 53", "RAW")
     written = program.dump(form)
@@ -150,7 +193,7 @@ def test_every_form_of_a_program(tmp_path, form):
         assert relation(*options, word, "udp port 53") == "equal"
         assert relation(*options, "udp", word) == "B implies A"
     assert relation(*options, "-", "udp port 53", stdin=path.read_bytes()) == "equal"
-    if form != "savefile":
+    if isinstance(written, str):
         assert relation(*options, written, "udp port 53") == "equal"
 
 
@@ -169,7 +212,7 @@ def test_an_expression_is_one_whatever_files_there_are(tmp_path, monkeypatch):
     Path("ip").write_text("ret #0\n", encoding="utf-8")
     assert relation("ip", "ether proto 0x800") == "equal"
     assert relation("@ip", "ip") == "A implies B"
-    assert read_operand("ip") == Expression("ip")
+    assert classify("ip") == load(classify("ip")) == Expression("ip")
 
 
 def test_packets_are_written(tmp_path):
@@ -240,6 +283,23 @@ def test_a_list_that_is_too_long_without_optimising():
     with pytest.raises(FilterError, match="too long"):
         compile_text(text, optimize=False)
     assert relation(f"({text}) and ip", text) == "A implies B"
+    rng = random.Random(0)
+    hosts = " or ".join(f"host {IPv6Address(rng.getrandbits(128))}" for _ in range(450))
+    with pytest.raises(FilterError, match="too long"):
+        compile_text(hosts)
+    assert relation(hosts, f"ip6 and ({hosts})") == "equal"
+
+
+def test_each_expression_is_compiled_once_and_as_written(monkeypatch):
+    compiled = []
+
+    def noted(text, *arguments, **options):
+        compiled.append((text, options["optimize"]))
+        return compile_text(text, *arguments, **options)
+
+    monkeypatch.setattr("pfcompile.cli.prove.compile_text", noted)
+    refused(prove("ip", "host 10.0.0.256"))
+    assert compiled == [("ip", False), ("host 10.0.0.256", False)]
 
 
 XOR_THEN_MULTIPLY = "ld [4]; tax; ld [0]; xor x; tax; ld [8]; mul x; ret a"
@@ -258,13 +318,32 @@ def test_too_little_time():
     assert done.stderr == ""
 
 
-def test_undecided_writes_nothing(monkeypatch, tmp_path):
+def test_undecided_leaves_no_packets_of_another_proof(monkeypatch, tmp_path):
+    path = tmp_path / "shown.pcap"
+    assert relation("-w", path, "ip", "ip6") == "disjoint"
     monkeypatch.setattr("pfcompile.prove.relate", lambda *_, **__: Undecided("enough"))
-    path = tmp_path / "older.pcap"
-    path.write_bytes(b"older")
     done = prove("-w", path, "ip", "ip")
     assert (done.stdout, done.exit_code) == ("undecided: enough\n", UNDECIDED)
-    assert path.read_bytes() == b"older"
+    with RawPcapReader(str(path)) as reader:
+        assert list(reader) == []
+    hard = (each.replace("; ", "\n") for each in (XOR_THEN_MULTIPLY, SAME_BY_SUMS))
+    piped = subprocess.run(
+        [sys.executable, "-m", "pfcompile", "prove", "--timeout", "1", "-w", "-", *hard],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (piped.returncode, piped.stdout) == (UNDECIDED, path.read_bytes())
+    assert piped.stderr.startswith(b"undecided: ")
+
+
+def test_only_a_users_mistake_is_bad_usage(monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("ours")
+
+    monkeypatch.setattr("pfcompile.prove.relate", broken)
+    done = CliRunner().invoke(group, ["prove", "ip", "ip"])
+    assert isinstance(done.exception, ValueError)
 
 
 def test_bad_words(tmp_path):
@@ -302,10 +381,21 @@ def test_bad_usage(tmp_path):
 
 
 def test_operands_that_are_nothing():
+    assert isinstance(classify("tcp prot 80"), Text)
     with pytest.raises(FilterError, match="syntax error"):
-        read_operand("tcp prot 80")
+        load(classify("tcp prot 80"))
     with pytest.raises(ProgramError, match="cannot be read"):
-        read_operand("@/no/such/file")
+        load(File("/no/such/file"))
+
+
+def test_each_word_is_classified_once(monkeypatch, tmp_path):
+    parsed = []
+    parse = operand.parse_partly
+    monkeypatch.setattr(operand, "parse_partly", lambda word: parsed.append(word) or parse(word))
+    program = str(tmp_path / "program")
+    Path(program).write_text("ret #0\n", encoding="utf-8")
+    prove("-w", tmp_path / "shown.pcap", "ip", program)
+    assert parsed == ["ip", program]
 
 
 def test_without_z3(tmp_path):
@@ -356,5 +446,15 @@ def test_nothing_is_called_equal_that_nobody_could_read():
 
 def test_help_tells_the_statuses():
     text = prove("--help").stdout
-    for words in ("0 equal", "1 not equal", "2 trouble", "3 undecided", "@FILE", "-y", "-w"):
+    for words in (
+        "its name alone",
+        "libpcap",
+        "0 equal",
+        "1 not equal",
+        "2 trouble",
+        "3 undecided",
+        "@FILE",
+        "-y",
+        "-w",
+    ):
         assert words in text

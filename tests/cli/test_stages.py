@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
 from click.testing import CliRunner
 
 from pfcompile.cbpf.asm import assemble
@@ -171,13 +172,21 @@ def test_verify():
     """A proof leaves the output as it is; that wrong ones fail is for tests/test_verify.py."""
     for text in ("tcp port 80", ""):
         assert said(run("--verify", text)) == said(run(text))
-    assert said(run("--verify", "-O", "ip")) == said(run("-O", "ip"))
     assert table_of(run("--verify", "--timings", "ip"))[-2]["stage"] == "verify"
     done = run("--verify", "ip and ip6", status=2)
     assert (done.stdout, "rejects all packets" in done.stderr) == ("", True)
     for seconds in ("0", "-3", "nan"):
         done = run("--verify", "--timeout", seconds, "ip", status=2)
         assert "--timeout" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [("--verify", "-O"), ("--timeout", "5"), ("-O", "--timeout", "5")]
+)
+def test_options_that_would_prove_nothing(options):
+    done = run(*options, "ip", status=2)
+    assert done.stdout == ""
+    assert "--verify" in done.stderr
 
 
 def test_a_failed_proof_prints_no_program(monkeypatch):

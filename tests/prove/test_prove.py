@@ -10,7 +10,7 @@ import pytest
 from pfcompile.cbpf.asm import assemble
 from pfcompile.cbpf.interpreter import run
 from pfcompile.cbpf.isa import Ancillary, Instruction, Op
-from pfcompile.errors import ProgramError
+from pfcompile.errors import InternalError, ProgramError
 from pfcompile.prove import (
     Different,
     Equal,
@@ -207,7 +207,7 @@ def test_different(case):
     assert isinstance(found, Different)
     assert found.verdicts[0] != found.verdicts[1]
     if "shift by X of 32" not in case:
-        # (The interpreter shifts as the kernel does.)
+        # (The interpreter shifts as the kernel does, which `test_wide_shifts` is about.)
         arguments = found.packet, found.wire_length, found.ancillary
         assert found.verdicts == tuple(run(one, *arguments) for one in programs)
 
@@ -272,6 +272,30 @@ def test_a_search_that_is_not_modelled_is_not_called_different():
     searching = program("ldx #9", "ld #0", "ld nla", "jeq #77, yes, no", "yes: ret #1",
                         "no: ret #0")  # fmt: skip
     assert isinstance(satisfiable(searching), Undecided)
+
+
+def test_wide_shifts():
+    """Verdicts are libpcap's; what a kernel returns is said beside them where it differs."""
+    shifted = program("ldb [0]", "tax", "ld #1", "lsh x", "jeq #0, yes, no", "yes: ret #1",
+                      "no: ret #0")  # fmt: skip
+    found = satisfiable(shifted)
+    assert isinstance(found, Witness)
+    assert found.packet[0] >= 32
+    assert (
+        (found.verdicts, found.in_kernel) == ((1,), (run(shifted, found.packet),)) == ((1,), (0,))
+    )
+    nonzero = program("ldb [0]", "tax", "ld #1", "lsh x", "ret a")
+    found = satisfiable(nonzero)
+    assert isinstance(found, Witness)
+    assert (found.verdicts, found.in_kernel) == ((run(nonzero, found.packet),), None)
+
+
+def test_a_wrong_verdict_of_a_program_that_shifts_is_found_out(monkeypatch):
+    """Shifting by X excuses a difference only where the amount is 32 or more."""
+    narrow = program("ldb [0]", "and #7", "tax", "ld #1", "lsh x", "ret a")
+    monkeypatch.setattr("pfcompile.prove.question.run", lambda *_: 0)
+    with pytest.raises(InternalError, match="on the solver's packet"):
+        satisfiable(narrow)
 
 
 def test_implies():

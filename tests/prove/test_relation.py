@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import product
 
 import pytest
 
@@ -80,6 +81,59 @@ def test_every_relation_is_what_trying_all_packets_says():
         assert answer.never is (one_sided and takes_nothing), told
     # Each of them must have come, or this test has shown nothing about it.
     assert set(seen) == set(Relation) - {Relation.DIFFERENT}, seen
+
+
+ALL_VALUES = range(7)
+"""One number of each kind that comparisons with 0, 1 and 2 tell apart, bit tests included."""
+
+
+def reading_program(rng):
+    """Return a program that tests the wire length and bytes 0 and 1, or not all of them."""
+    lines, tests = [], rng.randrange(1, 4)
+    for number in range(tests):
+        after = f"t{number + 1}" if number + 1 < tests else "yes"
+        ways = rng.choice(((after, "no"), ("yes", after), (after, "yes"), ("no", after)))
+        load = rng.choice(("ldb [0]", "ldb [1]", "ld #pktlen"))
+        compare = f"{rng.choice(COMPARISONS)} #{rng.randrange(3)}"
+        lines.append(f"t{number}: {load}\n{compare}, {ways[0]}, {ways[1]}")
+    returned = rng.choice((64, 64, 96))
+    return assemble("\n".join([*lines, f"yes: ret #{returned}", "no: ret #0"]))
+
+
+def test_what_is_said_of_packets_that_are_cut_off():
+    """All captured packets of up to two bytes, and of all wire lengths that can matter, are tried.
+
+    No program here reads or compares more, so every claim about all packets is decided by them.
+    """
+    rng = random.Random(f"{SEED} cut off")
+    packets = [
+        (bytes(content), wire)
+        for captured in range(3)
+        for content in product(ALL_VALUES, repeat=captured)
+        for wire in ALL_VALUES[captured:]
+    ]
+    seen = Counter()
+    for _ in range(CASES):
+        a, b = reading_program(rng), reading_program(rng)
+        answer = relate(a, b, real_lengths=True)
+        told = f"{a}\n{b}\n{answer}\n{rerun('tests/prove/test_relation.py')}"
+        machines = prepare(a), prepare(b)
+        verdicts = [tuple(machine(*packet) for machine in machines) for packet in packets]
+        exceptions = {
+            Relation.EQUAL: lambda one, other: one != other,
+            Relation.ALIKE: lambda one, other: bool(one) != bool(other),
+            Relation.A_IMPLIES_B: lambda one, other: one and not other,
+            Relation.B_IMPLIES_A: lambda one, other: other and not one,
+        }.get(answer.relation)
+        excepted = exceptions is not None and any(exceptions(*pair) for pair in verdicts)
+        assert answer.uncut is excepted, told
+        implying = {Relation.A_IMPLIES_B: 0, Relation.B_IMPLIES_A: 1}.get(answer.relation)
+        takes_nothing = implying is not None and not any(pair[implying] for pair in verdicts)
+        assert answer.never is takes_nothing, told
+        seen[answer.relation, answer.uncut, answer.never] += 1
+    for relation in (Relation.EQUAL, Relation.A_IMPLIES_B, Relation.B_IMPLIES_A):
+        assert seen[relation, True, False], seen
+        assert seen[relation, False, False], seen
 
 
 IS_1 = assemble("ldb [0]\njeq #1, yes, no\nyes: ret #1\nno: ret #0")
