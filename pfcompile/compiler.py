@@ -85,7 +85,8 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
         InternalError: The proof failed: the optimiser is wrong, for a packet that the message has.
         ProgramError: The proof was not done in time.
         MissingExtraError: A proof is wanted, and z3 is not installed.
-        ValueError: There is no such link type, or another argument is out of its range.
+        ValueError: There is no such link type, another argument is out of its range, or there is
+            nothing to verify.
 
     Source: pcap-filter(7), pcap_compile(3).
     """
