@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from pfcompile.facts.link_types import LINK_TYPES
 from tests.generator.productions import all_productions
 from tests.oracles.libpcap import Libpcap
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs with interrupts ignored, and programs hand that on; tests that
+    # interrupt programs need what a terminal gives.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

@@ -18,8 +18,8 @@ from pfcompile.ebpf.machine.starts import NoData, RawPacket, Xdp
 from pfcompile.ebpf.maps.kinds import create
 from pfcompile.ebpf.maps.vocabulary import MapSpec, MapType
 from pfcompile.errors import ProgramError
-from pfcompile.jit import native
 from pfcompile.jit.conformance import run as run_for_conformance
+from pfcompile.jit.native import native
 from tests.jit.pairs import World, check, full_environment
 
 CALL_IN_FRAME = assemble(
@@ -43,13 +43,6 @@ def test_every_budget(program):
         ways.add(check(program, lambda b=budget: World(NoData(), limits=Limits(b)), note)[0])
     assert "BudgetError" in ways
     assert len(ways) == 2
-
-
-def test_what_is_bounded_is_not_counted_and_ends_alike():
-    def make():
-        return World(NoData(), limits=Limits(1000))
-
-    assert check(LOOP, make, "bounded", bound=40) == check(LOOP, make, "counted")
 
 
 def test_frames_are_zeros_and_gone_after_the_call():
@@ -216,6 +209,15 @@ def test_repeat_begins_anew_each_time():
         native(assemble("goto -1\nexit")).repeat(NoData(), 3)
 
 
+@pytest.mark.parametrize("times", [0, -1, 1 << 64])
+def test_repeat_takes_only_counts(times):
+    packet = bytearray(1)
+    program = native(assemble("*(u8 *)(r1 + 0) = 1\nexit"))
+    with pytest.raises(ProgramError, match=f"not {times} times"):
+        program.repeat(RawPacket(packet), times)
+    assert packet == b"\0"
+
+
 def test_threads_at_once():
     """Many runs of one program, with helpers, maps and faults among them, all at the same time."""
     environment, _ = full_environment()
@@ -257,7 +259,9 @@ def test_atomic_additions_of_threads_all_count():
 
 
 def test_python_goes_on_while_native_code_runs():
-    program = native(assemble("goto -1\nexit"), limits=Limits(1_500_000_000))
+    # What it computes depends on each turn before, so that no optimiser foresees the end.
+    turn = "r2 = r1\nr2 <<= 13\nr1 ^= r2\nr2 = r1\nr2 >>= 7\nr1 ^= r2\nif r1 != 0 goto -7\nexit"
+    program = native(assemble(f"r1 = 1\n{turn}"), limits=Limits(1_000_000_000))
     ended = []
 
     def work():
@@ -273,7 +277,7 @@ def test_python_goes_on_while_native_code_runs():
         count += 1
     # With the lock held there would be a turn or two before and after.
     assert count > 1000
-    assert ended == [0]
+    assert len(ended) == 1
 
 
 def test_code_is_freed_with_its_program():
