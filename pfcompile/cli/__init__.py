@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",
     "asm": "Assemble a program, classic or extended.",
     "disasm": "Show a program from an object file, bytes, numbers or a listing.",
+    "check": "Check that a program is safe, before it is loaded.",
     "run": "Run a program on the packets of captures.",
     "conformance-plugin": "Run an eBPF program for a conformance suite.",
 }
@@ -68,7 +69,8 @@ def main() -> NoReturn:
     """Run the command line; exit status 0, 1 for a failure, 2 for a bad expression or usage."""
     try:
         group(prog_name="pfcompile", standalone_mode=False)
-        sys.stdout.flush()  # where it fails, that is said
+        if sys.stdout is not None:  # as it is where it was closed before the start
+            sys.stdout.flush()  # where it fails, that is said
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.Abort:

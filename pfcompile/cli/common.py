@@ -42,6 +42,8 @@ def expression(words: Sequence[str], file: str | None) -> str:
         return " ".join(words)
     if words:
         raise click.UsageError("give the expression with -F or as arguments, not both")
+    if file == "-" and sys.stdin is None:
+        raise click.UsageError("cannot read the expression: standard input is closed")
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -68,8 +70,16 @@ def fail(error: PfcompileError) -> NoReturn:
     sys.exit(STATUS_USAGE if isinstance(error, FilterError) else STATUS_FAILED)
 
 
+def need_standard_output() -> None:
+    """Raise ClickException where the command was started without a standard output."""
+    if sys.stdout is None:
+        raise click.ClickException("standard output is closed")
+
+
 def forget_standard_output() -> None:
     """Let go of output that nobody takes, which Python would try to write once more at its end."""
+    if sys.stdout is None:
+        return
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

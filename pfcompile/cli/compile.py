@@ -130,6 +130,7 @@ def _check_usage(*, verify: bool, no_optimize: bool) -> None:
 
 
 def _write(output: str | bytes) -> None:
+    common.need_standard_output()
     if isinstance(output, bytes):
         sys.stdout.buffer.write(output)
         sys.stdout.buffer.flush()

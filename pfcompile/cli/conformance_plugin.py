@@ -7,16 +7,16 @@ from giving a result goes to standard error, with status 1, or 2 for bad usage.
 
 from __future__ import annotations
 
-import sys
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import click
 
-from pfcompile.cli import common
+from pfcompile.cli import common, programs, writing
 from pfcompile.ebpf.isa import Instruction, decode
-from pfcompile.ebpf.machine.code import Environment, Limits
+from pfcompile.ebpf.machine.code import Environment
 from pfcompile.ebpf.machine.helpers import HELPERS, UNWIND
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.starts import NoData, RawPacket
@@ -25,26 +25,26 @@ from pfcompile.errors import PfcompileError, ProgramError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ELF_MAGIC: Final = b"\x7fELF"
-
 NATIVE_MODULE: Final = "pfcompile.jit.conformance"
 """Has `run`, a `Runner`; not every installation has it."""
 ELF_MODULE: Final = "pfcompile.ebpf.elf.conformance"
-"""Has `program_of`, an `ElfReader`; not every installation has it."""
+"""Has `load`, an `ElfReader`; not every installation has it."""
 
 
 class Runner(Protocol):
     """What runs a program."""
 
-    def __call__(self, program: Sequence[Instruction], memory: bytes) -> int:
+    def __call__(
+        self, program: Sequence[Instruction], memory: bytes, environment: Environment
+    ) -> int:
         """Return R0 at the end, 0 to 2**64 - 1; raises PfcompileError where there is none."""
 
 
 class ElfReader(Protocol):
     """What takes a program out of an object file."""
 
-    def __call__(self, data: bytes) -> Sequence[Instruction]:
-        """Return the program; raises ProgramError where there is none."""
+    def __call__(self, data: bytes) -> tuple[Sequence[Instruction], Environment]:
+        """Return the program with its maps; raises ProgramError where there is none."""
 
 
 @click.command("conformance-plugin")
@@ -61,30 +61,36 @@ def command(native: bool, interpret: bool, elf: bool, memory: tuple[str, ...]) -
     if native and interpret:
         raise click.UsageError("a program is run natively or interpreted, not both")
     data = _from_hex("MEMORY", "".join(memory))
-    given = sys.stdin.buffer.read()
     try:
-        program = _program(given, is_elf=elf)
-        result = _native_runner()(program, data) if native else interpreted(program, data)
+        given = programs.read_bytes(programs.STANDARD_INPUT)
+        program, own = _program(given, is_elf=elf)
+        environment = replace(own, helpers={**own.helpers, UNWIND.number: UNWIND})
+        run = _native_runner() if native else interpreted
+        writing.write(f"{run(program, data, environment):x}\n", writing.STANDARD_OUTPUT)
     except PfcompileError as error:
         common.fail(error)
-    click.echo(f"{result:x}")
 
 
-def interpreted(program: Sequence[Instruction], memory: bytes) -> int:
+def interpreted(program: Sequence[Instruction], memory: bytes, environment: Environment) -> int:
     """Run a program in the interpreter; see `Runner`."""
-    environment = Environment({**HELPERS, UNWIND.number: UNWIND})
     start = RawPacket(memory) if memory else NoData()
-    return Machine(program, environment, Limits()).run(start)
+    return Machine(program, environment).run(start)
 
 
-def _program(given: bytes, *, is_elf: bool) -> Sequence[Instruction]:
-    """Return the program that standard input holds; raises ProgramError where it holds none."""
+def _program(given: bytes, *, is_elf: bool) -> tuple[Sequence[Instruction], Environment]:
+    """Return the program that standard input holds, with what it can call and use.
+
+    Raises:
+        ProgramError: There is none.
+        UsageError: It is not in base 16.
+    """
     if is_elf:
         if not _is_there(ELF_MODULE):
             raise ProgramError("--elf is not available: this pfcompile cannot read object files")
-        read = cast("ElfReader", import_module(ELF_MODULE).program_of)
-        return read(given if given.startswith(ELF_MAGIC) else _input_from_hex(given))
-    return decode(_input_from_hex(given))
+        load = cast("ElfReader", import_module(ELF_MODULE).load)
+        is_as_it_is = given.startswith(programs.ELF_MAGIC)
+        return load(given if is_as_it_is else _input_from_hex(given))
+    return decode(_input_from_hex(given)), Environment(HELPERS)
 
 
 def _native_runner() -> Runner:

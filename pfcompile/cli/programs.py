@@ -111,7 +111,8 @@ def read_program(
         target: What an extended program is for; None for what the object says, else "user".
 
     Raises:
-        ProgramError: The file cannot be read, holds no program, or one of another kind.
+        ProgramError: The file cannot be read, holds no program, or one of another kind or for
+            another target.
     """
     data = read_bytes(file)
     try:
@@ -163,6 +164,7 @@ def _from_bytes(data: bytes, family: Family | None, name: str | None, target: st
         return given
     if isinstance(given, Program):
         raise ProgramError("a classic program is for no target: --target is for eBPF")
+    _refuse_other_target(given, target)
     kind = find_form(target).target.program_type if target in TARGETS else None
     return replace(given, program=replace(given.program, target=target, program_type=kind))
 
@@ -170,6 +172,14 @@ def _from_bytes(data: bytes, family: Family | None, name: str | None, target: st
 def _refuse_other(family: Family | None, found: Family, what: str) -> None:
     if family is not None and family is not found:
         raise ProgramError(f"it is {what}, which holds no {family.value} program")
+
+
+def _refuse_other_target(given: Extended, target: str) -> None:
+    """Refuse a target that contradicts an object: its context has not the form of the other's."""
+    found = given.program
+    is_told = given.source is not None and found.program_type is not None
+    if is_told and found.target != target:
+        raise ProgramError(f"its section says that it is for {found.target}, not for {target}")
 
 
 def _from_object(data: bytes, name: str | None) -> Extended:

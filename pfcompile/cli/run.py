@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     "-r", "inputs", multiple=True, required=True, metavar="IN", help="Read this; '-' is stdin."
 )
 @click.option("-w", "output", metavar="OUT", help="Write what is kept; '-' is stdout.")
-@click.option("-c", "--count", is_flag=True, help="Print only how many packets got each verdict.")
+@click.option(
+    "-c",
+    "limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop after N packets that the program accepts.",
+)
+@click.option("--count", is_flag=True, help="Print only how many packets got each verdict.")
 @click.option(
     "--target",
     type=click.Choice(list(PLACES)),
@@ -53,6 +60,7 @@ def command(
     family: str | None,
     inputs: tuple[str, ...],
     output: str | None,
+    limit: int | None,
     count: bool,
     target: str | None,
     engine: str,
@@ -62,12 +70,16 @@ def command(
     """Run PROGRAM on every packet of IN and print its verdicts, one packet a line.
 
     PROGRAM is any file that `pfcompile disasm` reads. -w keeps the packets that the program
-    accepts: at xdp and tc those that go on, elsewhere those for which it does not return 0.
+    accepts, and -c counts them: at xdp and tc those that go on, elsewhere those for which it does
+    not return 0.
     """
     _check_usage(inputs, output, file, count=count)
     totals: Counter[tuple[int, str]] = Counter()
+    accepted = 0
     show = not count and output is None
     try:
+        if sys.stdout is None and (show or count):
+            raise ProgramError("standard output is closed")
         given = programs.read_program(file, family, name=name, target=target)
         judge = runner(given, native=engine == "native")
         destination: AbstractContextManager[Destination | None] = (
@@ -78,6 +90,9 @@ def command(
                 totals[verdict.number, verdict.name] += 1
                 if show:
                     click.echo(f"{verdict.name}\t{summarize(record)}")
+                accepted += verdict.keeps
+                if accepted == limit:
+                    break
     except BrokenPipeError:
         common.forget_standard_output()
         sys.exit(common.STATUS_FAILED)

@@ -87,6 +87,18 @@ Sources: linux/bpf.h, enum xdp_action; linux/pkt_cls.h, TC_ACT_*.
 """
 
 
+def find_place(target: str) -> Place:
+    """Return where programs for a target run.
+
+    Raises:
+        ProgramError: There is no such place here.
+    """
+    place = PLACES.get(target)
+    if place is None:
+        raise ProgramError(f"programs for {target} cannot be run here")
+    return place
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a program says of a packet.
@@ -131,9 +143,7 @@ def _classic(program: Program) -> Callable[[Record], Verdict]:
 
 
 def _extended(given: Extended, *, native: bool) -> Callable[[Record], Verdict]:
-    place = PLACES.get(given.program.target)
-    if place is None:
-        raise ProgramError(f"programs for {given.program.target} cannot be run here")
+    place = find_place(given.program.target)
     environment = Environment(HELPERS) if given.source is None else given.source.environment()
     machine: Machine | Native
     if native:

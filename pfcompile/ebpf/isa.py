@@ -64,6 +64,7 @@ __all__ = [
     "ARGUMENTS",
     "CALLEE_SAVED",
     "FREE",
+    "HEADER_OFFSETS",
     "MAX_CALL_FRAMES",
     "MAX_INSTRUCTIONS",
     "MAX_INSTRUCTIONS_UNPRIVILEGED",
@@ -110,6 +111,10 @@ __all__ = [
     "wide_value",
 ]
 
+HEADER_OFFSETS: Final = range(-0x200000, -0x1000)
+"""Where legacy packet loads of the kernel count from the link header (SKF_LL_OFF, linux/filter.h),
+in the upper half from the network header (SKF_NET_OFF); above is metadata of classic programs."""
+
 
 class _ArithmeticCode(NamedTuple):
     """A binary operation, its bits, the `offset` that selects it and when it came."""
@@ -118,26 +123,26 @@ class _ArithmeticCode(NamedTuple):
     bits: int
     offset: int = 0
     cpu: int = 1
-    is_division: bool = False
+    in_divmul: bool = False
 
 
 _BINARY: Final = (
     _ArithmeticCode(Arithmetic.ADD, 0x00),
     _ArithmeticCode(Arithmetic.SUB, 0x10),
-    _ArithmeticCode(Arithmetic.MUL, 0x20, is_division=True),
-    _ArithmeticCode(Arithmetic.DIV, 0x30, is_division=True),
-    _ArithmeticCode(Arithmetic.SDIV, 0x30, offset=1, cpu=4, is_division=True),
+    _ArithmeticCode(Arithmetic.MUL, 0x20, in_divmul=True),
+    _ArithmeticCode(Arithmetic.DIV, 0x30, in_divmul=True),
+    _ArithmeticCode(Arithmetic.SDIV, 0x30, offset=1, cpu=4, in_divmul=True),
     _ArithmeticCode(Arithmetic.OR, 0x40),
     _ArithmeticCode(Arithmetic.AND, 0x50),
     _ArithmeticCode(Arithmetic.LSH, 0x60),
     _ArithmeticCode(Arithmetic.RSH, 0x70),
-    _ArithmeticCode(Arithmetic.MOD, 0x90, is_division=True),
-    _ArithmeticCode(Arithmetic.SMOD, 0x90, offset=1, cpu=4, is_division=True),
+    _ArithmeticCode(Arithmetic.MOD, 0x90, in_divmul=True),
+    _ArithmeticCode(Arithmetic.SMOD, 0x90, offset=1, cpu=4, in_divmul=True),
     _ArithmeticCode(Arithmetic.XOR, 0xA0),
     _ArithmeticCode(Arithmetic.MOV, 0xB0),
     _ArithmeticCode(Arithmetic.ARSH, 0xC0),
 )
-"""RFC 9669, section 4.1, table 4; `is_division` is what the group divmul gathers."""
+"""RFC 9669, section 4.1, table 4; `in_divmul` is what the group divmul gathers."""
 
 _MOVSX: Final = (
     (Arithmetic.MOVSX8, 8, (32, 64)),
@@ -196,8 +201,8 @@ _BOTH: Final = Uses(dst=True, src=True)
 
 def _arithmetic() -> Iterator[Row]:
     for width, alu, _ in _CODES_BY_WIDTH:
-        for operation, bits, offset, cpu, is_division in _BINARY:
-            group = (_DIVMUL if is_division else _BASE)[width]
+        for operation, bits, offset, cpu, in_divmul in _BINARY:
+            group = (_DIVMUL if in_divmul else _BASE)[width]
             is_move = operation is Arithmetic.MOV
             yield Row(
                 alu | bits, Kind.ALU, operation, width, Operand.IMMEDIATE,

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
     from pfcompile.ebpf.program import EbpfProgram
 
-_NOT_IN_C: Final = re.compile(r"\W", re.ASCII)
+_C_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_C_KEYWORDS: Final = frozenset(
+    {
+        "alignas", "alignof", "asm", "auto", "bool", "break", "case", "char", "const",
+        "constexpr", "continue", "default", "do", "double", "else", "enum", "extern", "false",
+        "float", "for", "goto", "if", "inline", "int", "long", "nullptr", "register", "restrict",
+        "return", "short", "signed", "sizeof", "static", "static_assert", "struct", "switch",
+        "thread_local", "true", "typedef", "typeof", "typeof_unqual", "union", "unsigned", "void",
+        "volatile", "while", "linux", "unix",
+    }
+)  # fmt: skip
+"""Words that name nothing in C23, section 6.4.1, or that GCC's own dialect gives a meaning."""
 _DISTANCE: Final = re.compile(r"\b(gotol?|may_goto) (?=[+-])")
 
 
@@ -39,7 +50,7 @@ def dump(program: EbpfProgram, format: str) -> str | bytes:  # noqa: A002 - as i
         Bytes for "elf" and "raw", text for all others.
 
     Raises:
-        ProgramError: There is no such format; or what `elf.write` raises.
+        ProgramError: There is no such format; or what `c` or `elf.write` raises.
     """
     writer = FORMATS.get(format)
     if writer is None:
@@ -64,13 +75,21 @@ def asm(program: EbpfProgram) -> str:
 
 
 def c(program: EbpfProgram) -> str:
-    """Return C that compiles: an array of `struct bpf_insn`, as bpf(2) takes it."""
+    """Return C that compiles: an array of `struct bpf_insn`, as bpf(2) takes it.
+
+    Raises:
+        ProgramError: The program's name is none in C.
+    """
+    # The kernel's names may have dots, as have those of functions that compilers split.
+    name = program.name.replace(".", "_")
+    if _C_NAME.fullmatch(name) is None or name in _C_KEYWORDS:
+        raise ProgramError(f"'{program.name}' is no name in C, as an array has one")
     texts = {slot: text for slot, _, text in _described(program.instructions)}
     kind = "" if program.program_type is None else f", prog_type {program.program_type}"
     lines = [
         "#include <linux/bpf.h>\n",
-        f"/* {program.target}{kind}, license {json.dumps(program.license)} */",
-        f"static const struct bpf_insn {_NOT_IN_C.sub('_', program.name)}[] = {{",
+        f"/* {program.target}{kind}, license {_in_comment(json.dumps(program.license))} */",
+        f"static const struct bpf_insn {name}[] = {{",
     ]
     for slot, each in enumerate(program.instructions):
         comment = f"\t/* {texts[slot]} */" if slot in texts else ""
@@ -101,6 +120,11 @@ def elf(program: EbpfProgram) -> bytes:
     from pfcompile.ebpf.elf import write  # noqa: PLC0415 - loads pyelftools
 
     return write(program)
+
+
+def _in_comment(text: str) -> str:
+    # The second replacement makes no end of a comment: each slash has its blank by then.
+    return text.replace("*/", "* /").replace("/*", "/ *")
 
 
 def _c_number(value: int) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llvmlite import ir
 
 from pfcompile.ebpf.arithmetic import MASK64
-from pfcompile.ebpf.isa import R0, R6, R10, Atomic, Kind, Operand
+from pfcompile.ebpf.isa import HEADER_OFFSETS, R0, R6, R10, Atomic, Kind, Operand
 from pfcompile.jit.arithmetic import ATOMIC_NAMES, I64, Value, emit_plain_atomic
 from pfcompile.jit.state import Status, Word
 from pfcompile.jit.support import POINTER, near_name, number
@@ -37,6 +37,7 @@ class _Reach(NamedTuple):
     is_address_in_src: bool = False
 
 
+_FALSE: Final = ir.Constant(ir.IntType(1), 0)
 _LOAD: Final = _Reach("read", is_address_in_src=True)
 _REACHES: Final[Mapping[Kind, _Reach]] = MappingProxyType(
     {
@@ -142,19 +143,25 @@ def write_atomic(writer: Writer, site: Site) -> None:
 
 
 def write_packet_load(writer: Writer, site: Site) -> None:
-    """Write a legacy packet load: outside the packet it ends the program with 0."""
+    """Write a legacy packet load: outside the packet it ends the program with 0.
+
+    One from a header that only the kernel finds is a fault, as in the interpreter's step.
+    """
     builder, row = writer.builder, site.row
     kind = ir.IntType(row.width)
     has_loads = builder.icmp_unsigned("!=", writer.word(Word.HAS_PACKET_LOADS), number(0))
     wanted = writer.word(Word.CONTEXT_REGISTER)
     is_free = builder.icmp_unsigned("==", wanted, number(0))
     has_context = builder.or_(is_free, builder.icmp_unsigned("==", writer.get(R6), wanted))
-    with writer.unlikely(builder.not_(builder.and_(has_loads, has_context))):
+    is_indirect = row.operand is Operand.REGISTER
+    is_from_header = not is_indirect and site.instruction.imm in HEADER_OFFSETS
+    is_possible = _FALSE if is_from_header else builder.and_(has_loads, has_context)
+    with writer.unlikely(builder.not_(is_possible)):
         writer.fault(site, writer.get(R6))
     constant = number(site.instruction.imm & MASK64)
-    is_indirect = row.operand is Operand.REGISTER
     total = builder.add(writer.get(site.instruction.src), constant) if is_indirect else constant
-    # As the kernel's, the sum has 32 bits, and what is below 0 is outside the packet.
+    # As the kernel's, the sum has 32 bits. One below 0 is outside the packet here, where the kernel
+    # counts from the headers again (docs/quirks.md, Q8).
     offset = builder.sext(builder.trunc(total, ir.IntType(32)), I64)
     end = builder.add(offset, number(row.width // 8))
     is_before = builder.icmp_signed("<", offset, number(0))

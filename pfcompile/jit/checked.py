@@ -1,5 +1,7 @@
-"""Native code of a program that the check has looked at: bare only what is proved.
+"""Native code of a program that the check has looked at.
 
+Accesses to the packet and to stack frames that are proved run without a check of where they end,
+which is what makes them fast; accesses elsewhere (maps, variables, metadata) keep their checks.
 What cannot be proved runs with its run-time check, and what may not end within its budget; a
 program started in another way than it was checked for is refused.
 """

@@ -19,6 +19,7 @@ from pfcompile.ebpf.machine.faults import Fault
 from pfcompile.ebpf.machine.steps import make_steps
 from pfcompile.ebpf.structure import check_structure
 from pfcompile.jit.blocks import longest_run, sites_of
+from pfcompile.jit.effort import effort_for
 from pfcompile.jit.engine import Engine
 from pfcompile.jit.module import asked_constants, sees_stack, write_module
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pfcompile.ebpf.isa import Instruction
     from pfcompile.ebpf.machine.code import Environment, Function, Step
     from pfcompile.jit.blocks import Site
+    from pfcompile.jit.effort import Effort
 
 _NUMBERS: Final = count(1)
 
@@ -50,6 +52,11 @@ class Source:
     proved: frozenset[int]
     counted: bool
 
+    @property
+    def effort(self) -> Effort:
+        """How much work LLVM is given with it."""
+        return effort_for(self.sites)
+
     def text(self, number: int) -> str:
         """Return it in LLVM's language; `number` is what native code calls it."""
         return write_module(dict(self.sites), number, self.proved, counted=self.counted)
@@ -60,7 +67,6 @@ def prepare(
     environment: Environment,
     proved: frozenset[int],
     budget: int,
-    bound: int | None,
 ) -> Source:
     """Return what native code of a program is made from.
 
@@ -69,7 +75,6 @@ def prepare(
         environment: What it can call and use.
         proved: Slots of memory accesses that cannot fault.
         budget: How many instructions a run may take.
-        bound: How many it takes at most, where somebody has proved that.
 
     Raises:
         ProgramError: The program is not valid, or wants what is not in `environment`.
@@ -77,7 +82,7 @@ def prepare(
     rows = check_structure(program)
     steps = make_steps(program, rows, environment)
     sites = sites_of(program, rows)
-    longest = longest_run(sites) if bound is None else bound
+    longest = longest_run(sites)
     counted = longest is None or longest > budget
     return Source(steps, MappingProxyType(sites), environment, proved, counted)
 
@@ -90,6 +95,7 @@ class NativeCode(Code):
         sites: Its instructions by slot.
         constants: Which of its 64-bit immediates Python gives the value of, numbered.
         has_stack: Whether anybody can see what is in its stack frames.
+        has_proofs: Whether it relies on proofs, and so on being started as they say.
         engine: Its machine code, which ends with this object.
     """
 
@@ -101,7 +107,8 @@ class NativeCode(Code):
         self.sites = source.sites
         self.constants = asked_constants(source.sites)
         self.has_stack = sees_stack(source.sites)
-        self.engine = Engine(source.text(self.number))
+        self.has_proofs = bool(source.proved)
+        self.engine = Engine(source.text(self.number), source.effort)
 
     @cached_property
     def for_tail_calls(self) -> NativeCode:

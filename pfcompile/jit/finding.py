@@ -37,10 +37,10 @@ def write_near(function: Any, far: Any, column: Column, *, is_frame: bool, prove
         far: The support function for everything else.
         column: What the row must say is large enough.
         is_frame: Whether most are in a stack frame, or in the packet.
-        proved: Whether all of it is known to be inside of where it is.
+        proved: Whether all of it is known to be inside of where it is: then nothing asks how large
+            the packet or the stack frame is. Whether it is there, and not elsewhere, is asked
+            always; and for elsewhere `far` does all that it does for what is not proved.
     """
-    function.linkage = "linkonce_odr"
-    function.attributes.add("alwaysinline")
     builder = begin_function(function)
     state, address, log_size = function.args
     region, offset = split(builder, address)
@@ -100,8 +100,9 @@ def write_far(function: Any, column: Column, accesses: Word | None) -> None:
                 builder.ret(builder.add(base, offset))
     if accesses is not None:
         access = _access(builder, state, (region, offset, log_size), accesses)
-        with builder.if_then(builder.icmp_unsigned("==", access, number(Access.PLAIN))):
-            builder.ret(builder.add(load_word(builder, state, Word.CONTEXT), offset))
+        with builder.if_then(builder.icmp_unsigned(">=", access, number(Access.PLAIN))):
+            place = builder.sub(offset, builder.sub(access, number(Access.PLAIN)))
+            builder.ret(builder.add(load_word(builder, state, Word.CONTEXT), place))
     builder.ret(number(0))
 
 

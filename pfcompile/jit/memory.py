@@ -36,17 +36,28 @@ _NO_BYTES: Final = ctypes.c_char()
 class Pins:
     """Buffers whose memory must stay where it is."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_of_regions")
 
     def __init__(self) -> None:
         self._held: list[object] = []
+        self._of_regions: dict[int, object] = {}
 
     def release(self) -> None:
         """Let all go: a caller's `bytearray` can be resized again, even if an error is kept."""
         self._held.clear()
+        self._of_regions.clear()
 
-    def address_of(self, data: Buffer) -> int:
-        """Return where `data` really is, and hold it there; somewhere where it has no bytes."""
+    def release_region(self, region: int) -> None:
+        """Let go what was held for a region, if anything was."""
+        self._of_regions.pop(region, None)
+
+    def address_of(self, data: Buffer, region: int | None = None) -> int:
+        """Return where `data` really is, and hold it there; somewhere where it has no bytes.
+
+        Args:
+            data: What has to stay there.
+            region: What it is held for, where it may be released before the end.
+        """
         view = memoryview(data)
         if not view.nbytes:
             return ctypes.addressof(_NO_BYTES)
@@ -54,11 +65,17 @@ class Pins:
             # Nothing can be written there, so a copy does, and `bytes` do not even need one.
             copy = data if isinstance(data, bytes) else bytes(view)
             held = ctypes.c_char_p(copy)
-            self._held.append(held)
+            self._hold(held, region)
             return ctypes.cast(held, ctypes.c_void_p).value or 0
         place = ctypes.c_char.from_buffer(data)
-        self._held.append(place)
+        self._hold(place, region)
         return ctypes.addressof(place)
+
+    def _hold(self, held: object, region: int | None) -> None:
+        if region is None:
+            self._held.append(held)
+        else:
+            self._of_regions[region] = held
 
 
 class NativeMemory(Memory):
@@ -91,7 +108,7 @@ class NativeMemory(Memory):
         """Put `data` where `region` is, and return its address."""
         rows, first = self._row(region)
         size = len(data)
-        rows[first + Column.BASE] = self.pins.address_of(data)
+        rows[first + Column.BASE] = self.pins.address_of(data, region)
         rows[first + Column.READABLE] = size
         rows[first + Column.WRITABLE] = size if writable else 0
         return super().add(region, name, data, writable=writable)
@@ -102,6 +119,7 @@ class NativeMemory(Memory):
         if region in self.readable:
             rows, first = self._row(region)
             rows[first : first + ROW_WORDS] = [0] * ROW_WORDS
+            self.pins.release_region(region)
         super().remove(address)
 
     def add_context(self, context: Context) -> int:

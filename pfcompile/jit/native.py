@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pfcompile.ebpf.arithmetic import MASK64
 from pfcompile.ebpf.machine.code import Environment, Limits
 from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.interpreter import Outcome
 from pfcompile.ebpf.machine.starts import NoData
 from pfcompile.errors import ProgramError
-from pfcompile.jit.code import NativeCode, prepare
+from pfcompile.jit.code import NativeCode, Source, prepare
 from pfcompile.jit.engine import assembly, object_code
 from pfcompile.jit.run import Workspace
 
@@ -84,9 +85,20 @@ class Native:
     def repeat(self, start: Start, times: int) -> Timed:
         """Run the program `times` times (1 or more) in one go, on what the last run has left.
 
+        Packets, maps, variables and contexts stay as they are left. Stack frames begin as zeros;
+        and where something is proved, metadata that the package has made (`User`) begins each time
+        with what the proofs rely on: where the packet begins and ends.
+
         All tail calls, and all records of ring buffers that are left unfinished, count together.
-        As BPF_PROG_TEST_RUN does it with `repeat`; raises as `run` does.
+        As BPF_PROG_TEST_RUN does it with `repeat`.
+
+        Raises:
+            ProgramError: `times` is less than 1, or 2**64 or more; or as of `run`.
+            RunError: As of `run`.
+            BudgetError: The same.
         """
+        if not 0 < times <= MASK64:
+            raise ProgramError(f"a program is repeated at least once, and not {times} times")
         begin = time.perf_counter_ns()
         ended = self._run(start, times)
         return Timed(ended.result, (time.perf_counter_ns() - begin) / times)
@@ -116,26 +128,27 @@ def native(
     *,
     proved: frozenset[int] = _NOTHING_PROVED,
     starts: tuple[type[Start], ...] = (),
-    bound: int | None = None,
 ) -> Native:
     """Return a program as native code of this processor.
+
+    LLVM does less for longer programs (`pfcompile.jit.effort`), so that the time grows in
+    proportion to them; the code of those is slower. Threads compile one after the other. A program
+    without loops and functions that is within the budget runs without being counted.
 
     Args:
         program: Any; it is checked first (`check_structure`).
         environment: What it can call and use; without one, the helpers of `HELPERS`.
         limits: How far a run may go.
-        proved: Slots of memory accesses that cannot fault: these run without a check, all others
-            with one.
+        proved: Slots of memory accesses that cannot fault. In the packet and in stack frames these
+            run without a check of where they end; all others, and those elsewhere, with one.
         starts: The ways of being started that `proved` holds for; with something proved, the
             program can be started in no other way.
-        bound: How many instructions a run takes at most, where that is proved; a program without
-            loops and functions needs no proof. With a bound within the budget, nothing counts.
 
     Raises:
         ProgramError: The program is not valid, or wants what is not in `environment`.
     """
     given = Environment(HELPERS) if environment is None else environment
-    source = prepare(program, given, proved, limits.instructions, bound)
+    source = prepare(program, given, proved, limits.instructions)
     return Native(NativeCode(source), given, limits, starts if proved else None)
 
 
@@ -147,7 +160,8 @@ def native_assembly(
     triple: str | None = None,
 ) -> str:
     """Return a program's native code in assembly language; see `native` and `native_object`."""
-    return assembly(_text(program, environment, proved), triple)
+    source = _source(program, environment, proved)
+    return assembly(source.text(0), source.effort, triple)
 
 
 def native_object(
@@ -169,11 +183,12 @@ def native_object(
     Raises:
         ProgramError: As of `native`; or LLVM does not know such a processor.
     """
-    return object_code(_text(program, environment, proved), triple)
+    source = _source(program, environment, proved)
+    return object_code(source.text(0), source.effort, triple)
 
 
-def _text(
+def _source(
     program: Sequence[Instruction], environment: Environment | None, proved: frozenset[int]
-) -> str:
+) -> Source:
     given = Environment(HELPERS) if environment is None else environment
-    return prepare(program, given, proved, _USUAL_LIMITS.instructions, None).text(0)
+    return prepare(program, given, proved, _USUAL_LIMITS.instructions)

@@ -10,7 +10,11 @@ from pfcompile.ebpf.arithmetic import MASK64
 from pfcompile.ebpf.isa import R0, R1, R6, REGISTERS, Kind
 from pfcompile.ebpf.machine.code import Run, TailCall
 from pfcompile.ebpf.machine.faults import BudgetError, Fault, Leave, RunError
-from pfcompile.ebpf.machine.memory import CONTEXT_ADDRESS, FIRST_DECLARED_REGION
+from pfcompile.ebpf.machine.memory import (
+    CONTEXT_ADDRESS,
+    CONTEXT_REGION,
+    FIRST_DECLARED_REGION,
+)
 from pfcompile.errors import InternalError
 from pfcompile.jit.access import address_register
 from pfcompile.jit.code import NativeCode
@@ -75,7 +79,7 @@ class Workspace:
     def run(
         self, code: NativeCode, environment: Environment, limits: Limits, start: Start, times: int
     ) -> Ended:
-        """Run a program `times` times from `start` on, in the same memory.
+        """Run a program `times` times, 1 or more, from `start` on, in the same memory.
 
         Raises:
             RunError: A run ended with a fault.
@@ -113,6 +117,10 @@ class Workspace:
             name = f"declared region {place}"
             memory.add(FIRST_DECLARED_REGION + place, name, data, writable=writable)
         entry = start.enter(memory)
+        # Proofs take the packet's bounds in it for true, at the start of every repetition.
+        kept = bytes(memory.readable.get(CONTEXT_REGION, b"")) if code.has_proofs else b""
+        words[Word.METADATA] = memory.pins.address_of(kept)
+        words[Word.METADATA_BYTES] = len(kept)
         words[Word.ARGUMENT_1], words[Word.ARGUMENT_2] = entry.r1, entry.r2
         words[Word.PROGRAM] = code.engine.program
         words[Word.HAS_STACK] = code.has_stack

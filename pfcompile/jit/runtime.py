@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llvmlite import ir
 
 from pfcompile.ebpf.isa import MAX_CALL_FRAMES, R1, R2, R10, STACK_SIZE
-from pfcompile.ebpf.machine.memory import FIRST_FRAME_REGION, REGION_BITS
+from pfcompile.ebpf.machine.memory import CONTEXT_REGION, FIRST_FRAME_REGION, REGION_BITS
 from pfcompile.jit.arithmetic import I64
 from pfcompile.jit.finding import write_far, write_near, write_pointer_field
 from pfcompile.jit.state import FIRST_ROW, ROW_WORDS, Column, Status, Word
@@ -51,15 +51,17 @@ def support_text() -> str:
 
 
 @cache
-def inlined_text() -> str:
-    """Return the module that is put into every program."""
-    module = ir.Module(name="inlined")
+def near_text(*, inlines: bool) -> str:
+    """Return the module that is put into every program; `inlines` as of `effort.Effort`."""
+    module = ir.Module(name="near")
     support = declare_support(module)
     for name, column, _ in ACCESSES:
         far = getattr(support, f"far_{name}")
         for is_frame, proved in product((False, True), repeat=2):
             near = getattr(support, near_name(name, is_frame=is_frame, proved=proved))
             write_near(near, far, column, is_frame=is_frame, proved=proved)
+            near.linkage = "linkonce_odr"
+            near.attributes.add("alwaysinline" if inlines else "noinline")
     return str(module)
 
 
@@ -87,16 +89,20 @@ def _set_row(builder: Builder, state: Value, row: Value, base: Value, size: int)
 
 def _clear(builder: Builder, place: Value, size: int) -> None:
     """Write zeros, `size` bytes."""
+    _call_memory(builder, "llvm.memset.p0.i64", [place, ir.Constant(I8, 0), number(size)])
+
+
+def _call_memory(builder: Builder, name: str, arguments: list[Value]) -> None:
+    """Call a function of LLVM's that writes memory, and may not be volatile."""
     module = builder.module
-    memset = module.globals.get(_MEMSET)
-    if memset is None:
-        arguments = (POINTER, I8, I64, ir.IntType(1))
-        memset = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), _MEMSET)
-    is_volatile = ir.Constant(ir.IntType(1), 0)
-    builder.call(memset, [place, ir.Constant(I8, 0), number(size), is_volatile])
+    function = module.globals.get(name)
+    if function is None:
+        types = (*(each.type for each in arguments), _BIT)
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), types), name)
+    builder.call(function, [*arguments, ir.Constant(_BIT, 0)])
 
 
-_MEMSET: Final = "llvm.memset.p0.i64"
+_BIT: Final = ir.IntType(1)
 
 
 def _write_enter_frame(function: Any) -> None:
@@ -145,6 +151,7 @@ def _write_begin(module: Any) -> None:
     # A program that a tail call went to has put its own there.
     store_word(builder, state, Word.CONSTANTS, constants)
     _clear_frames(builder, state)
+    _restore_metadata(builder, state)
     result = builder.call(program, [state, number(0)])
     is_over = builder.icmp_unsigned("<=", result, status(Status.LEFT))
     goes_on = builder.and_(is_over, builder.icmp_unsigned("<", following, times))
@@ -166,6 +173,7 @@ _AT_START: Final = (
 )
 """What is set before each run, and from where."""
 
+_METADATA_ROW: Final = FIRST_ROW + CONTEXT_REGION * ROW_WORDS
 _FIRST_FRAME_ROW: Final = FIRST_ROW + FIRST_FRAME_REGION * ROW_WORDS
 
 
@@ -184,3 +192,14 @@ def _clear_frames(builder: Builder, state: Value) -> None:
     store_word(builder, state, Word.DEPTH, number(1))
     end = (FIRST_FRAME_REGION << REGION_BITS) + STACK_SIZE
     store_word(builder, state, Word.FIRST_REGISTER + R10, number(end))
+
+
+def _restore_metadata(builder: Builder, state: Value) -> None:
+    """Undo what the last run did to the packet's bounds, which proofs take for true."""
+    size = load_word(builder, state, Word.METADATA_BYTES)
+    with builder.if_then(builder.icmp_unsigned("!=", size, number(0)), likely=False):
+        place, kept = (
+            builder.inttoptr(load_word(builder, state, word), POINTER)
+            for word in (_METADATA_ROW + Column.BASE, Word.METADATA)
+        )
+        _call_memory(builder, "llvm.memcpy.p0.p0.i64", [place, kept, size])

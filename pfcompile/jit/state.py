@@ -75,6 +75,10 @@ class Word(IntEnum):
     HAS_PACKET_LOADS = auto()
     CONTEXT_REGISTER = auto()
     """What R6 must hold for a legacy packet load; 0 for anything."""
+    METADATA = auto()
+    """What the metadata is set to before every run, where proofs rely on what is in it."""
+    METADATA_BYTES = auto()
+    """How much of it; 0 where nothing is to be set."""
     CONTEXT = auto()
     """A context that is no region: where its bytes really are, 0 without one."""
     CONTEXT_BYTES = auto()

@@ -35,12 +35,17 @@ _SYSCALL_ELSEWHERE: Final = 280
 
 _PROG_LOAD: Final = 5
 _PROG_TEST_RUN: Final = 10
+_OBJ_GET_INFO_BY_FD: Final = 15
 _LOAD_ATTR: Final = struct.Struct("=IIQQIIQII16sII")
 """Type, count, instructions, license, log level, log size, log, kernel version, flags, name,
 interface, expected attachment."""
-_TEST_RUN_ATTR: Final = struct.Struct("=IIIIQQIIIIQQIII4x")
+_TEST_RUN_ATTR: Final = struct.Struct("=iIIIQQIIIIQQIII4x")
 """Program, verdict, bytes in and out, their addresses, repeat, duration, bytes of context in and
 out, their addresses, flags, CPU, batch."""
+_INFO_ATTR: Final = struct.Struct("=iIQ")
+"""File descriptor, bytes of room, address."""
+_INFO: Final = struct.Struct("=II8xI")
+"""The begin of `struct bpf_prog_info`: type, number, tag, bytes of machine code."""
 _VERDICT_OFFSET: Final = 4
 _SIZE_OUT_OFFSET: Final = 12
 _DURATION_OFFSET: Final = 36
@@ -63,6 +68,7 @@ class _Asked(Enum):
 
     LOAD = "load the eBPF program '{name}'"
     TEST_RUN = "run the eBPF program '{name}' on a packet"
+    INFO = "ask what the kernel has made of the eBPF program '{name}'"
 
 
 _PRIVILEGE: Final = (
@@ -194,6 +200,20 @@ class LoadedProgram:
         (verdict,) = struct.unpack_from("=I", attr, _VERDICT_OFFSET)
         (duration,) = struct.unpack_from("=I", attr, _DURATION_OFFSET)
         return TestRun(verdict, result.raw[:size], duration)
+
+    def machine_bytes(self) -> int:
+        """Return how many bytes of machine code it is; 0 where the kernel does not tell.
+
+        It tells it only to root, and it compiles programs only with net.core.bpf_jit_enable.
+
+        Raises:
+            KernelError: EINVAL before Linux 4.13.
+        """
+        info = ctypes.create_string_buffer(_INFO.size)
+        attr = bytearray(_INFO_ATTR.pack(self._fd, len(info), ctypes.addressof(info)))
+        if _bpf(_OBJ_GET_INFO_BY_FD, attr) < 0:
+            raise _refused(_Asked.INFO, self._name, ctypes.get_errno())
+        return int(_INFO.unpack(info.raw)[-1])
 
 
 def load(program: EbpfProgram) -> LoadedProgram:

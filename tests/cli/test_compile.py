@@ -351,3 +351,22 @@ def test_help_names_every_option(run):
         assert option in text
     assert "compile" in listed(run("--help"))
     assert listed(run("--version")).startswith("pfcompile")
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "status"),
+    [
+        ("-m pfcompile tcp >&-", "standard output is closed", 1),
+        ("-m pfcompile -F - <&-", "standard input is closed", 2),
+    ],
+)
+def test_closed_streams(command, said, status):
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} {command}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.util import find_spec
 from types import ModuleType
@@ -12,6 +13,35 @@ from click.testing import CliRunner
 from pfcompile.cli import conformance_plugin, group
 from pfcompile.ebpf.asm import assemble
 from pfcompile.ebpf.isa import encode
+from pfcompile.ebpf.machine.code import Environment
+from tests.ebpf.llvm_objects import EVERYTHING_MAPS, LICENSE, Maps, compiled
+
+WITH_ALL = compiled(
+    LICENSE
+    + """
+@step = dso_local constant i64 5, align 8
+@total = internal global i64 0, align 8
+define i64 @main(ptr %memory, i64 %length) {
+  %key = alloca i32
+  store volatile i32 1, ptr %key
+  %found = call ptr inttoptr (i64 1 to ptr)(ptr @counts, ptr %key)
+  %missing = icmp eq ptr %found, null
+  br i1 %missing, label %none, label %some
+some:
+  %step = load volatile i64, ptr @step
+  store volatile i64 %step, ptr @total
+  store volatile i64 %length, ptr %found
+  %total = load volatile i64, ptr @total
+  %counted = load volatile i64, ptr %found
+  %sum = add i64 %total, %counted
+  ret i64 %sum
+none:
+  ret i64 0
+}
+""",
+    Maps(**EVERYTHING_MAPS),
+)
+"""A map, a constant and a variable; returns 5 and the memory's length."""
 
 
 def run(text, *arguments):
@@ -98,14 +128,46 @@ def test_other_ways_are_plugged_in(monkeypatch):
         ModuleType(name)
         for name in (conformance_plugin.NATIVE_MODULE, conformance_plugin.ELF_MODULE)
     )
-    native.run = lambda program, memory: len(program) << 8 | len(memory)
-    elf.program_of = lambda data: assemble("exit\n" * (len(data) - 4))
+    native.run = lambda program, memory, _: len(program) << 8 | len(memory)
+    elf.load = lambda data: (assemble("exit\n" * (len(data) - 4)), Environment({}))
     monkeypatch.setattr(conformance_plugin, "_is_there", lambda _: True)
     monkeypatch.setitem(sys.modules, native.__name__, native)
     monkeypatch.setitem(sys.modules, elf.__name__, elf)
     assert run("r0 = 0\nexit", "aa bb cc", "--native").stdout == "203\n"
     for given in (b"\x7fELF12345", b"7f454c463132333435"):
         assert run(given, "--native", "--elf").stdout == "500\n"
+
+
+@pytest.mark.parametrize("engine", ["--native", "--interpret"])
+def test_an_object_has_its_maps_and_variables(engine):
+    for given in (WITH_ALL, WITH_ALL.hex().encode()):
+        done = run(given, "aa bb cc", "--elf", engine)
+        assert (done.stdout, done.stderr, done.exit_code) == ("8\n", "", 0)
+
+
+@pytest.mark.parametrize("engine", ["--native", "--interpret"])
+def test_helper_5_ends_an_object_s_program_too(engine):
+    code = """
+define i64 @main() {
+  %x = call i64 inttoptr (i64 5 to ptr)(i64 7)
+  ret i64 2
+}
+"""
+    assert run(compiled(code), "--elf", engine).stdout == "7\n"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "words"),
+    [(">&-", b"standard output is closed"), ("<&-", b"standard input is closed")],
+)
+def test_closed_streams_are_said(redirection, words):
+    command = ["sh", "-c", f'"$@" {redirection}', "sh", sys.executable, "-m", "pfcompile"]
+    done = subprocess.run(
+        [*command, "conformance-plugin"],
+        input=b"9500000000000000", capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"pfcompile: " + words + b"\n"
 
 
 def test_modules_are_looked_for_without_loading_them():

@@ -107,7 +107,7 @@ def test_whatever_a_file_holds_there_is_an_answer(tmp_path):
         if rng.random() < 0.2:
             del data[rng.randrange(len(data)) :]
         file.write_bytes(data)
-        command = rng.choice((["disasm"], ["asm"], ["run", "-r", CAPTURE, "-c"]))
+        command = rng.choice((["disasm"], ["asm"], ["check"], ["run", "-r", CAPTURE, "--count"]))
         done = run(*command, *rng.choice(([], ["--classic"], ["--extended"])), file)
         statuses[done.returncode] += 1
         where = f"{data.hex()} {command}\n{rerun(__file__)}"

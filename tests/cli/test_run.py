@@ -11,8 +11,10 @@ import pytest
 
 from pfcompile.captures.reader import read_records
 from pfcompile.compiler import compile as compile_text
+from pfcompile.ebpf.asm import assemble
 from pfcompile.ebpf.elf import write
 from pfcompile.ebpf.listing import dump
+from pfcompile.ebpf.program import EbpfProgram
 from pfcompile.ebpf.translate import translate
 from tests.cli.in_process import output, refused, run
 from tests.ebpf.llvm_objects import everything
@@ -75,9 +77,57 @@ def test_kept_packets_are_written_unchanged(file, tmp_path):
 
 def test_totals(file):
     program = write(translate(compile_text("udp").instructions, "xdp"))
-    lines = output("run", file(program), "-r", CAPTURE, "-r", CAPTURE, "-c").decode()
+    lines = output("run", file(program), "-r", CAPTURE, "-r", CAPTURE, "--count").decode()
     matches = 2 * sum(wanted("udp"))
     assert lines == f"{2 * len(wanted('udp')) - matches}\tdrop\n{matches}\tpass\n"
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_it_stops_after_so_many_that_are_accepted(file, tmp_path, limit):
+    out = tmp_path / "out.pcap"
+    program = file(write(translate(compile_text("udp").instructions, "xdp")))
+    every = wanted("udp")
+    assert sum(every) > limit
+    matches = [place for place, is_wanted in enumerate(every) if is_wanted]
+    looked_at = matches[limit - 1] + 1
+    lines = output("run", program, "-r", CAPTURE, "-c", limit).decode().splitlines()
+    assert len(lines) == looked_at
+    assert lines[-1].startswith("pass\t")
+    assert output("run", program, "-r", CAPTURE, "-c", limit, "-w", out) == b""
+    data = packets(CAPTURE.read_bytes())
+    assert packets(out.read_bytes()) == [data[place] for place in matches[:limit]]
+    counted = output("run", program, "-r", CAPTURE, "-r", CAPTURE, "-c", limit, "--count").decode()
+    assert dict(reversed(line.split("\t")) for line in counted.splitlines()) == {
+        name: str(number)
+        for name, number in (("pass", limit), ("drop", looked_at - limit))
+        if number
+    }
+
+
+@pytest.mark.parametrize("own", ["xdp", "tc", "socket"])
+@pytest.mark.parametrize("target", ["xdp", "tc", "socket", "user", "packet"])
+def test_an_object_is_run_as_what_its_section_says(file, own, target):
+    program = file(write(translate(compile_text("udp").instructions, own)))
+    if target == own:
+        assert output("run", program, "-r", CAPTURE, "--target", target, "--count")
+    else:
+        said = refused("run", program, "-r", CAPTURE, "--target", target, status=1)
+        assert f"its section says that it is for {own}, not for {target}" in said
+
+
+def test_an_object_whose_section_says_nothing_is_run_as_told(file):
+    program = file(write(EbpfProgram(assemble("r0 = r2\nexit"), "user")))
+    assert output("run", program, "-r", CAPTURE, "--target", "packet", "--count")
+
+
+@pytest.mark.parametrize("options", [[], ["--count"]])
+def test_closed_output_is_said(file, options):
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "pfcompile", "run"]
+    done = subprocess.run(
+        [*command, file("ret #0\n"), "-r", CAPTURE, *options],
+        stderr=subprocess.PIPE, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, b"pfcompile: standard output is closed\n")
 
 
 def test_maps_remember_from_packet_to_packet(file):
@@ -93,15 +143,15 @@ def test_the_packet_and_its_length_in_registers(file):
 
 
 def test_verdicts_without_a_name_are_numbers(file):
-    listed = output("run", file("r0 = -1\nexit\n"), "--target", "tc", "-r", CAPTURE, "-c")
+    listed = output("run", file("r0 = -1\nexit\n"), "--target", "tc", "-r", CAPTURE, "--count")
     assert listed.split()[1] == b"unspec"
-    listed = output("run", file("r0 = 77\nexit\n"), "--target", "xdp", "-r", CAPTURE, "-c")
+    listed = output("run", file("r0 = 77\nexit\n"), "--target", "xdp", "-r", CAPTURE, "--count")
     assert listed.split()[1] == b"77"
 
 
 def test_a_program_on_standard_input():
     data = compile_text("udp").dump("decimal").encode()
-    assert output("run", "-", "-r", CAPTURE, "-c", stdin=data).endswith(b"\t262144\n")
+    assert output("run", "-", "-r", CAPTURE, "--count", stdin=data).endswith(b"\t262144\n")
 
 
 def test_a_program_that_fails(file):
@@ -118,7 +168,7 @@ def test_a_damaged_capture_keeps_what_was_whole(file, tmp_path):
     damaged = tmp_path / "damaged.pcap"
     damaged.write_bytes(CAPTURE.read_bytes()[:-3])
     program = file(compile_text("udp").dump("decimal"))
-    done = run("run", program, "-r", damaged, "-c")
+    done = run("run", program, "-r", damaged, "--count")
     assert done.returncode == 1
     assert b"byte" in done.stderr
     total = sum(int(line.split()[0]) for line in done.stdout.splitlines())
@@ -133,8 +183,10 @@ def test_a_damaged_capture_keeps_what_was_whole(file, tmp_path):
         ("r1 = map[fd:3]\nr0 = 0\nexit\n", [], "map", 1),
         ("ld [0]\n", [], "", 1),
         ("ret #0\n", ["-r", "/no/such/file"], "cannot be opened", 1),
-        ("ret #0\n", ["-w", "-", "-c"], "would both write", 2),
+        ("ret #0\n", ["-w", "-", "--count"], "would both write", 2),
         (b"\x7fELF", [], "cut short", 1),
+        ("ret #0\n", ["-c", "0"], "-c", 2),
+        ("ret #0\n", ["-c", "x"], "-c", 2),
     ],
 )
 def test_mistakes(file, data, options, words, status):

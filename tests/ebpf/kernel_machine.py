@@ -1,4 +1,4 @@
-"""The kernel's own eBPF machine: an XDP program run once on a packet.
+"""The kernel's own eBPF machine: an XDP program run on packets; and bpf(2) itself.
 
 Source: bpf(2); linux/bpf.h for `union bpf_attr`.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
-import struct
 
 import pytest
 
-from pfcompile.ebpf.isa import encode
+from pfcompile.ebpf.program import EbpfProgram
+from pfcompile.errors import KernelError
+from pfcompile.kernel.bpf import _bpf, load
 
-BPF = {"x86_64": 321, "aarch64": 280}
 PROG_LOAD = 5
 PROG_TEST_RUN = 10
 PROG_TYPE_XDP = 6
@@ -23,44 +22,31 @@ LOG_BYTES = 1 << 20
 
 
 def bpf(command, attributes):
-    libc = ctypes.CDLL(None, use_errno=True)
-    data = ctypes.create_string_buffer(attributes.ljust(152, b"\0"), 152)
-    result = libc.syscall(BPF[platform.machine()], command, data, 152)
+    """Call bpf(2) for what `pfcompile.kernel.bpf` has no function: maps, BTF, whole logs."""
+    data = bytearray(attributes.ljust(152, b"\0"))
+    result = _bpf(command, data)
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result, data.raw
+    return result, bytes(data)
 
 
 class KernelMachine:
     """A program in the kernel; `run` gives its verdict and the packet as it left it."""
 
     def __init__(self, program):
-        code = ctypes.create_string_buffer(encode(program))
-        self.log = ctypes.create_string_buffer(LOG_BYTES)
-        name = ctypes.create_string_buffer(b"GPL")
-        request = struct.pack(
-            "=IIQQIIQ", PROG_TYPE_XDP, len(program), ctypes.addressof(code),
-            ctypes.addressof(name), 1, LOG_BYTES, ctypes.addressof(self.log),
-        )  # fmt: skip
         try:
-            self.fd, _ = bpf(PROG_LOAD, request)
-        except OSError as error:
+            self._loaded = load(EbpfProgram(tuple(program), "xdp", PROG_TYPE_XDP, license="GPL"))
+        except KernelError as error:
             if error.errno in (errno.EPERM, errno.ENOSYS):
-                pytest.skip(f"bpf(2): {error.strerror}")
-            raise AssertionError(self.log.value.decode()[-2000:]) from error
+                pytest.skip(str(error))
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        os.close(self.fd)
+        self._loaded.close()
 
     def run(self, packet):
-        given = ctypes.create_string_buffer(packet, len(packet))
-        left = ctypes.create_string_buffer(len(packet))
-        request = struct.pack(
-            "=IIIIQQI", self.fd, 0, len(packet), len(packet),
-            ctypes.addressof(given), ctypes.addressof(left), 1,
-        )  # fmt: skip
-        _, answer = bpf(PROG_TEST_RUN, request)
-        return struct.unpack_from("=I", answer, 4)[0], left.raw
+        done = self._loaded.test_run(packet)
+        return done.verdict, done.data

@@ -17,12 +17,12 @@ from llvmlite import binding
 from pfcompile.compiler import compile as compile_text
 from pfcompile.ebpf.asm import assemble, disassemble
 from pfcompile.ebpf.elf import read, write
-from pfcompile.ebpf.elf.conformance import program_of
+from pfcompile.ebpf.elf.conformance import load
 from pfcompile.ebpf.elf.format import read_tables
 from pfcompile.ebpf.elf.sections import PROGRAM_SECTIONS, find_section
 from pfcompile.ebpf.isa import Callee, Kind, row_of
 from pfcompile.ebpf.machine.interpreter import Machine
-from pfcompile.ebpf.machine.starts import Xdp
+from pfcompile.ebpf.machine.starts import NoData, Xdp
 from pfcompile.ebpf.maps.vocabulary import MapFlag, MapSpec, MapType
 from pfcompile.ebpf.program import EbpfProgram
 from pfcompile.ebpf.translate import translate
@@ -269,7 +269,57 @@ def test_programs_by_section_and_name():
 
 def test_an_object_for_a_conformance_suite():
     code = "define i64 @f(ptr %memory, i64 %length) {\n  %x = add i64 %length, 7\n  ret i64 %x\n}\n"
-    assert Machine(program_of(compiled(code))).run() == 7
+    assert Machine(*load(compiled(code))).run() == 7
+
+
+def in_text(*functions):
+    """Return an object whose functions are all in `.text`: each its name and what it calls."""
+    return compiled(
+        "".join(
+            f"define i64 @{name}(i64 %x) noinline {{\n"
+            + "".join(
+                f"  %r{n} = call i64 @{callee}(i64 %{f'r{n - 1}' if n else 'x'})\n"
+                for n, callee in enumerate(callees)
+            )
+            + f"  %sum = add i64 %{f'r{len(callees) - 1}' if callees else 'x'}, {own}\n"
+            + "  ret i64 %sum\n}\n"
+            for name, own, callees in functions
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("functions", "name", "result"),
+    [
+        ([("main", 1, ["sub"]), ("sub", 10, [])], "main", 11),
+        ([("sub", 10, []), ("main", 1, ["sub"])], "main", 11),
+        ([("other", 10, []), ("main", 1, [])], "main", 1),
+        ([("sub", 10, []), ("first", 1, ["sub", "far"]), ("far", 100, ["sub"])], "first", 121),
+    ],
+)
+def test_functions_in_text_of_which_one_is_meant(functions, name, result):
+    found = read(in_text(*functions))
+    assert set(found.programs) == {each for each, _, _ in functions}
+    for asked in (None, ".text"):
+        assert found.entry(asked).name == name
+        assert run(found.program(asked), NoData()) == result
+    assert run(found.program(functions[0][0]), NoData()) in {10, 11}
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        [("one", 1, []), ("two", 2, [])],
+        [("one", 1, ["sub"]), ("two", 2, ["sub"]), ("sub", 3, [])],
+        [("one", 1, ["two"]), ("two", 2, ["one"])],
+    ],
+)
+def test_functions_in_text_of_which_any_could_be_meant(functions):
+    found = read(in_text(*functions))
+    with pytest.raises(ProgramError, match="several programs, name one of: one"):
+        found.entry()
+    with pytest.raises(ProgramError, match=r"several programs in '\.text'"):
+        found.entry(".text")
 
 
 def test_a_big_endian_object_is_read_but_not_run():

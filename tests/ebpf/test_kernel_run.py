@@ -166,6 +166,27 @@ def test_metadata_words_of_a_test_run():
                 assert loaded.test_run(HEADER + bytes(60), bytes(context)).verdict == value
 
 
+@pytest.mark.parametrize(
+    ("op", "k", "wanted"),
+    [
+        (Op.LD_H_ABS, 0xFFE0000C, 0x9000),
+        (Op.LD_W_ABS, 0xFFE00004, 0x05060708),
+        (Op.LD_B_ABS, 0xFFF00001, 0x21),
+        (Op.LDX_MSH, 0xFFF00005, 4 * 5),
+        (Op.LD_B_ABS, 0xFFF00100, 0),
+        (Op.LD_B_ABS, 0xFFFFEFFF, 0),
+    ],
+)
+def test_loads_from_the_link_and_the_network_header(op, k, wanted):
+    ending = (Instruction(Op.TXA, 0, 0, 0),) if op is Op.LDX_MSH else ()
+    program = (Instruction(op, 0, 0, k), *ending, Instruction(Op.RET_A, 0, 0, 0))
+    frame = bytes(range(1, 13)) + b"\x90\x00" + bytes(range(0x20, 0x60))
+    for target in ("socket", "tc"):
+        made = translate(program, target, access="legacy", match="value", no_match=0)
+        with load(made) as loaded:
+            assert loaded.test_run(frame).verdict == wanted
+
+
 def test_helpers_reach_all_pieces():
     """An XDP packet of several pieces, beyond the first of which pointers do not reach."""
     size = 20_000

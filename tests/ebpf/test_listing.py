@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +97,24 @@ def test_a_c_compiler_makes_the_same_bytes_of_it(tmp_path):
     )
     output = subprocess.run([tmp_path / "made"], capture_output=True, check=True).stdout
     assert output == program.to_bytes(), rerun(__file__)
+
+
+@pytest.mark.parametrize("name", ["", "1a", "int", "_Bool x", "a-b", "nullptr", "linux", "é"])
+def test_what_cannot_be_an_array_s_name_in_c(name):
+    with pytest.raises(ProgramError, match="is no name in C"):
+        dump(replace(SMALL, name=name), "c")
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.parametrize("name", ["a", "_9", "INT", "loop.cold", ".text"])
+@pytest.mark.parametrize("text", ["a*/b", "/*/", "*/*", "*//*/**/", 'x" \n*/ int y; /*', "\\"])
+def test_no_license_ends_the_comment(name, text, tmp_path):
+    program = replace(SMALL, name=name, license=text)
+    source = dump(program, "c")
+    assert parse_program(source) == SMALL.instructions
+    gcc = ["gcc", "-Wall", "-Wextra", "-Werror", "-Wno-unused", "-fsyntax-only", "-x", "c", "-"]
+    done = subprocess.run(gcc, input=source, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), source
 
 
 @pytest.mark.parametrize(

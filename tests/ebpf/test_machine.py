@@ -5,20 +5,30 @@ from __future__ import annotations
 import errno
 import random
 import struct
+import sys
 
 import pytest
 
 from pfcompile.ebpf.asm import assemble
 from pfcompile.ebpf.isa import Instruction
-from pfcompile.ebpf.machine.code import MAX_TAIL_CALLS, Environment, Limits
+from pfcompile.ebpf.machine.code import MAX_TAIL_CALLS, Environment, Helper, Limits
 from pfcompile.ebpf.machine.faults import BudgetError, RunError
 from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.memory import PACKET_ADDRESS, declared_address
-from pfcompile.ebpf.machine.starts import FixedMetadata, MetadataBuffer, NoData, RawPacket, Skb, Xdp
+from pfcompile.ebpf.machine.starts import (
+    FixedMetadata,
+    MetadataBuffer,
+    NoData,
+    RawPacket,
+    Skb,
+    User,
+    Xdp,
+)
 from pfcompile.ebpf.maps.kinds import create
 from pfcompile.ebpf.maps.vocabulary import MapFlag, MapSpec, MapType
 from pfcompile.errors import ProgramError
+from pfcompile.jit.native import native
 
 PACKET = bytes(range(100, 120))
 EXIT = Instruction(0x95)
@@ -85,14 +95,15 @@ def test_refused_before_it_runs(program, message):
     ("text", "message"),
     [
         ("r0 = *(u32 *)(r1 + 17)\nexit", "instruction 0: reads 4 bytes at offset 17 of the packet"),
-        ("r0 = 0\nr0 = *(u8 *)(r1 - 1)\nexit", "instruction 1: reads 1 byte at 1 before the start"),
+        ("r0 = 0\nr0 = *(u8 *)(r1 - 1)\nexit", "instruction 1: reads 1 byte 1 byte before the"),
         ("*(u8 *)(r1 + 20) = 1\nexit", "instruction 0: writes 1 byte at offset 20 of the packet"),
         ("r0 = *(u64 *)(r10 - 7)\nexit", "reads 8 bytes at offset 505 of the stack frame 1"),
         ("*(u16 *)(r10 - 513) = 1\nexit", "instruction 0: writes 2 bytes"),
         ("r3 = 0\nr0 = *(u8 *)(r3 + 4)\nexit", "instruction 1: reads 1 byte through a null"),
         ("r3 = -1\nr0 = *(u64 *)(r3 + 0)\nexit", "instruction 1: reads 8 bytes where there is"),
         ("r3 = -1\n*(u64 *)(r3 + 2) = 0\nexit", "instruction 1: writes 8 bytes through a null"),
-        ("lock *(u64 *)(r1 + 16) += r2\nexit", "instruction 0: reads 8 bytes at offset 16"),
+        ("lock *(u64 *)(r1 + 16) += r2\nexit", "instruction 0: changes 8 bytes at offset 16"),
+        ("lock *(u64 *)(r1 - 2) += r2\nexit", "changes 8 bytes 2 bytes before the start of the p"),
         ("r2 = 5\ncallx r1\nexit", "instruction 1: calls helper 4294967296"),
     ],
 )
@@ -380,3 +391,86 @@ def test_values_of_arrays_can_be_loaded_directly():
         program = (Instruction(0x18, 1, 2, imm=number), Instruction(0, imm=offset), EXIT)
         with pytest.raises(ProgramError, match=message):
             Machine(program, environment)
+
+
+GAPS = memoryview(bytearray(b"abcd"))[::2]
+
+
+@pytest.mark.parametrize("make", [Machine, native])
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (User(b"", wire_length=-1), "the length on the wire is -1, not 0 to 4294967295"),
+        (User(b"", wire_length=1 << 32), "the length on the wire is 4294967296"),
+        (RawPacket(GAPS), "in one piece"),
+        (MetadataBuffer(GAPS), "in one piece"),
+        (Skb(GAPS), "in one piece"),
+        (Xdp(GAPS.toreadonly()), "in one piece"),
+        (Xdp(b"abc", linear=-1), "cannot have -1 bytes"),
+        (Skb(b"abc", linear=-4), "cannot have -4 bytes"),
+    ],
+)
+def test_starts_that_cannot_be(make, start, message):
+    with pytest.raises(ProgramError, match=message):
+        make(assemble("r0 = 1\nexit")).run(start)
+
+
+@pytest.mark.parametrize("make", [Machine, native])
+def test_packets_of_wider_items_are_counted_in_bytes(make):
+    words = memoryview(bytearray(range(8))).cast("I")
+    assert make(assemble("r0 = *(u32 *)(r1 + 0)\nexit")).run(Skb(words)) == 8
+    assert make(assemble("r0 = r2\nexit")).run(RawPacket(words)) == 8
+
+
+@pytest.mark.parametrize("make", [Machine, native])
+@pytest.mark.parametrize("offset", [-0x200000, -0x200000 + 12, -0x100000, -0x1001])
+def test_packet_loads_from_headers_are_refused(make, offset):
+    for size in ("u8", "u16", "u32"):
+        program = assemble(f"r6 = r1\nr0 = 1\nr0 = *({size} *)skb[{offset}]\nexit")
+        with pytest.raises(RunError, match=f"instruction 2: reads at offset {offset}, which in"):
+            make(program).run(Skb(PACKET))
+
+
+@pytest.mark.parametrize("make", [Machine, native])
+@pytest.mark.parametrize("offset", [-1, -4096, -0x200001, -(1 << 31), 20])
+def test_packet_loads_outside_the_packet_end_with_0(make, offset):
+    program = assemble(f"r6 = r1\nr0 = 1\nr0 = *(u8 *)skb[{offset}]\nr0 = 2\nexit")
+    assert make(program).run(Skb(PACKET)) == 0
+    computed = assemble("r6 = r1\nr7 = -2097140\nr0 = *(u8 *)skb[r7 + 0]\nr0 = 2\nexit")
+    assert make(computed).run(Skb(PACKET)) == 0
+
+
+@pytest.mark.parametrize("make", [Machine, native])
+def test_records_that_are_given_back_are_let_go(make):
+    ring = create(MapSpec(MapType.RINGBUF, 0, 0, 1 << 16))
+    counts = []
+
+    def count_references(_run, *_):
+        # A bytearray that native code may still reach cannot be resized: BufferError.
+        for record in ring._records:
+            record.data.append(0)
+            counts.append(sys.getrefcount(record.data))
+        return 0
+
+    helpers = {**HELPERS, 900: Helper(900, "count_references", count_references)}
+    reserve = assemble(
+        "r6 = 100\nr2 = 16\nr3 = 0\ncall 131\nr1 = r0\nr2 = 0\n*(u8 *)(r1 + 0) = 1\n"
+    )
+    again = assemble("call 133\nr6 += -1\nif r6 != 0 goto -11\ncall 900\nr0 = 0\nexit")
+    program = (reserve[0], *load_map(1, 1), *reserve[1:], *again)
+    assert make(program, Environment(helpers, {1: ring})).run() == 0
+    # The record's own, and that of the call.
+    assert counts == [2] * 100
+
+
+@pytest.mark.parametrize("make", [Machine, native])
+def test_records_that_are_given_back_cannot_be_touched_again(make):
+    ring = create(MapSpec(MapType.RINGBUF, 0, 0, 1 << 16))
+    take = assemble("r2 = 16\nr3 = 0\ncall 131\n")
+    drop = assemble("r7 = r0\nr1 = r0\nr2 = 0\ncall 133\n")
+    program = (
+        *load_map(1, 1), *take, *drop, *load_map(1, 1), *take, *assemble("*(u8 *)(r0 + 0) = 1"),
+        *assemble("r0 = *(u8 *)(r7 + 0)\nexit"),
+    )  # fmt: skip
+    with pytest.raises(RunError, match="instruction 15: reads 1 byte where there is nothing"):
+        make(program, Environment(HELPERS, {1: ring})).run()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import random
+import threading
 from collections import Counter
 
 import pytest
 
+from pfcompile.ebpf.maps.array import ArrayMap
+from pfcompile.ebpf.maps.hashed import HashMap
 from pfcompile.ebpf.maps.kinds import KINDS, create
-from pfcompile.ebpf.maps.rings import RECORD_HEADER_BYTES
+from pfcompile.ebpf.maps.rings import RECORD_HEADER_BYTES, RingBuffer
 from pfcompile.ebpf.maps.vocabulary import MapFlag, MapSpec, MapType, Update
 from pfcompile.errors import ProgramError
 from tests.ebpf.kernel_maps import KernelMap
@@ -243,3 +246,90 @@ def test_maps_that_cannot_be(spec, message):
     named = MapSpec(spec.type, spec.key_size, spec.value_size, spec.max_entries, name="counts")
     with pytest.raises(ProgramError, match=message):
         create(named)
+
+
+# Threads: the second one comes in where it would do harm.
+
+PATIENCE = 0.2
+"""Seconds that the second thread gets; behind a lock it waits until the first one is through."""
+
+
+class Intruder:
+    """Does `action` in a thread, once, when asked to."""
+
+    def __init__(self, action):
+        self.found = []
+        self.thread = threading.Thread(target=lambda: self.found.append(action()))
+
+    def come_in(self):
+        if self.thread.ident is None:
+            self.thread.start()
+            self.thread.join(PATIENCE)
+
+    def result(self):
+        self.thread.join()
+        return self.found[0]
+
+
+def test_threads_that_ask_for_one_value_of_an_array_get_one():
+    class Spec:
+        max_entries = 4
+        intruder = None
+
+        @property
+        def value_size(self):
+            if self.intruder:
+                self.intruder.come_in()
+            return 8
+
+    key, spec = bytes(4), Spec()
+    array = ArrayMap(spec)
+    spec.intruder = Intruder(lambda: array.lookup(key))
+    assert array.lookup(key) is spec.intruder.result() is array.lookup(key)
+
+
+def test_threads_find_a_key_of_an_lru_table_while_it_moves():
+    class Key(bytes):
+        __slots__ = ()
+        hashed = 0
+
+        def __hash__(self):
+            Key.hashed += 1
+            if Key.hashed == 2:
+                intruder.come_in()
+            return super().__hash__()
+
+    table = create(MapSpec(MapType.LRU_HASH, 4, 4, 8))
+    assert table.update(b"abcd", b"1234") == 0
+    intruder = Intruder(lambda: table.lookup(b"abcd"))
+    assert table.lookup(Key(b"abcd")) == b"1234"
+    assert Key.hashed >= 2
+    assert intruder.result() == b"1234"
+
+
+def test_threads_cannot_fill_a_table_or_a_ring_beyond_its_size():
+    class Spec:
+        type = MapType.HASH
+        intruder = None
+
+        def __init__(self, most):
+            self.most = most
+
+        @property
+        def max_entries(self):
+            if self.intruder:
+                self.intruder.come_in()
+            return self.most
+
+    spec = Spec(4096)
+    ring = RingBuffer(spec)
+    spec.intruder = Intruder(lambda: ring.reserve(3000))
+    assert ring.reserve(3000) is not None
+    assert spec.intruder.result() is None
+
+    spec = Spec(1)
+    table = HashMap(spec)
+    spec.intruder = Intruder(lambda: table.update(b"b", b"2"))
+    assert table.update(b"a", b"1") == 0
+    assert spec.intruder.result() == -errno.E2BIG
+    assert keys_of(table) == [b"a"]

@@ -13,6 +13,7 @@ from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, Op
 from pfcompile.ebpf.asm import disassemble
 from pfcompile.ebpf.isa import Kind, row_of
+from pfcompile.ebpf.machine.faults import RunError
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.starts import Skb, Xdp
 from pfcompile.ebpf.translate import translate
@@ -285,6 +286,35 @@ def test_actions_by_name():
     assert Machine(turned.instructions).run(Xdp(bytes(60))) == 1
     unspecified = translate(accept, "tc", match="unspec")
     assert Machine(unspecified.instructions).run(Skb(bytes(60))) & WORD == WORD
+
+
+def from_header(op, k):
+    return (Instruction(op, 0, 0, k), Instruction(Op.TXA, 0, 0, 0), Instruction(Op.RET_A, 0, 0, 0))
+
+
+@pytest.mark.parametrize("form", forms())
+@pytest.mark.parametrize("k", [0xFFE00000, 0xFFE0000C, 0xFFF00000, 0xFFFFEFFF])
+@pytest.mark.parametrize("op", [Op.LD_B_ABS, Op.LD_H_ABS, Op.LD_W_ABS, Op.LDX_MSH])
+def test_loads_from_headers_stay_what_they_are_or_are_refused(form, k, op):
+    instructions = from_header(op, k)
+    words = r"instruction 0 \(ldx?[bh]? .*the link or the network header.*'legacy'"
+    for verdicts in VERDICTS.values():
+        if form.access.value == "legacy" and verdicts["no_match"] in {0, "value"}:
+            program = translated(instructions, form, verdicts).instructions
+            loads = [one for one in program if (row := row_of(one)) and row.kind is Kind.PACKET]
+            assert [one.imm & WORD for one in loads] == [k]
+            with pytest.raises(RunError, match="the link or the network header"):
+                Machine(program).run(Skb(bytes(60)))
+        else:
+            with pytest.raises(ProgramError, match=words):
+                translated(instructions, form, verdicts)
+
+
+@pytest.mark.parametrize("form", forms())
+def test_loads_beside_the_headers_never_match(form):
+    for k in (0xFFDFFFFF, 0x80000000):
+        compare(from_header(Op.LD_B_ABS, k), form, [(bytes(60), 60)], VERDICTS["two numbers"])
+    compare(from_header(Op.LDX_MSH, 0xFFFFF000), form, [(bytes(60), 60)], VERDICTS["two numbers"])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.maps.kinds import create
 from pfcompile.ebpf.maps.vocabulary import MapSpec, MapType
-from pfcompile.jit import native
+from pfcompile.jit.native import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable

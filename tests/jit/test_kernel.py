@@ -9,7 +9,7 @@ import pytest
 from pfcompile.ebpf.asm import assemble, disassemble
 from pfcompile.ebpf.isa import Kind
 from pfcompile.ebpf.machine.starts import Xdp
-from pfcompile.jit import native
+from pfcompile.jit.native import native
 from tests.ebpf.kernel_machine import KernelMachine
 from tests.ebpf.test_instructions import (
     BEGIN,

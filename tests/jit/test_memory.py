@@ -19,7 +19,7 @@ from pfcompile.ebpf.machine.starts import FixedMetadata, MetadataBuffer, NoData,
 from pfcompile.ebpf.maps.kinds import create
 from pfcompile.ebpf.maps.vocabulary import MapSpec, MapType
 from pfcompile.errors import ProgramError
-from pfcompile.jit import native, native_assembly
+from pfcompile.jit.native import native, native_assembly
 from tests.ebpf.test_instructions import instruction_of, label, wide
 from tests.generator.seed import SEED
 from tests.jit.pairs import World, check, full_environment, outcome

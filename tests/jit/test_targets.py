@@ -11,7 +11,7 @@ from pfcompile.ebpf.asm import assemble
 from pfcompile.ebpf.isa import ROWS, Instruction, Kind, Wide
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.errors import ProgramError
-from pfcompile.jit import native_assembly, native_object
+from pfcompile.jit.native import native_assembly, native_object
 from tests.generator.seed import SEED, rerun
 from tests.jit.pairs import full_environment
 from tests.jit.random_programs import RandomProgram

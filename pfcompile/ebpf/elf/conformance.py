@@ -8,12 +8,16 @@ from pfcompile.ebpf.elf.objects import read
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.isa import Instruction
+    from pfcompile.ebpf.machine.code import Environment
 
 
-def program_of(data: bytes) -> tuple[Instruction, ...]:
-    """Return the only program of an object file, with what it calls.
+def load(data: bytes) -> tuple[tuple[Instruction, ...], Environment]:
+    """Return the program of an object file with what it calls, and its maps and variables.
 
     Raises:
-        ProgramError: It is damaged, or has another number of programs; see `read`.
+        ProgramError: The file is damaged, it does not tell which of several programs is meant, or
+            it is for a big-endian machine; see `read`, `EbpfObject.entry` and
+            `EbpfObject.environment`.
     """
-    return read(data).program().instructions
+    found = read(data)
+    return found.program().instructions, found.environment()

@@ -55,6 +55,11 @@ class Function:
     end: int
     is_local: bool = False
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return its section and its first slot; a function with two names has only one."""
+        return self.section, self.start
+
 
 def find_functions(tables: Tables) -> tuple[Function, ...]:
     """Return the functions of an object, by section and place.
@@ -115,7 +120,7 @@ class Linker:
         self, tables: Tables, functions: Sequence[Function], maps: Sequence[MapDefinition]
     ) -> None:
         self._tables = tables
-        self._functions = {(each.section, each.start): each for each in functions}
+        self._functions = {each.place: each for each in functions}
         self._maps = {(each.section, each.offset): number for number, each in enumerate(maps)}
         self._data = {
             each.section: number for number, each in enumerate(maps) if each.contents is not None
@@ -148,6 +153,19 @@ class Linker:
         for slot, callee in references:
             program[slot] = replace(program[slot], imm=starts[callee] - slot - 1)
         return tuple(program)
+
+    def referred_to(self) -> frozenset[tuple[int, int]]:
+        """Return the places of functions that another function calls or takes the address of.
+
+        Raises:
+            ProgramError: As of `link`.
+        """
+        return frozenset(
+            callee.place
+            for function in self._functions.values()
+            for _, callee in _Body(self, function, self._tables).references
+            if callee != function
+        )
 
     def function_at(self, section: int, slot: int) -> Function | None:
         """Return the function that begins at a slot of a section."""

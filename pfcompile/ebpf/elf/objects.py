@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_NAME: Final = 15
 """BPF_OBJ_NAME_LEN, linux/bpf.h, without the zero at its end."""
+MAIN: Final = "main"
+"""The function where a program begins that is not for a kernel, as in C."""
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.]")
 
 
@@ -65,6 +67,9 @@ class EbpfObject:
     def entry(self, name: str | None = None) -> Entry:
         """Return a program by its function's name, or by its section's where that has only one.
 
+        Of several functions in `.text`, one can be meant: `main`, else the only one that no other
+        refers to.
+
         Args:
             name: None where there is only one program.
 
@@ -76,6 +81,8 @@ class EbpfObject:
             if name in self.programs:
                 return self.programs[name]
             entries = [entry for entry in entries if entry.section == name]
+        if len(entries) > 1 and all(entry.section == sections.TEXT for entry in entries):
+            entries = self._meant(entries) or entries
         if len(entries) == 1:
             return entries[0]
         names = ", ".join(f"{entry.name} ({entry.section})" for entry in self.programs.values())
@@ -85,6 +92,14 @@ class EbpfObject:
             raise ProgramError(f"the object has several programs, name one of: {names}")
         several = "several programs in" if entries else "no program or section"
         raise ProgramError(f"the object has {several} '{name}'; it has: {names}")
+
+    def _meant(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the functions where a run can be meant to begin."""
+        mains = [entry for entry in entries if entry.name == MAIN]
+        if mains:
+            return mains
+        referred_to = self._linker.referred_to()
+        return [entry for entry in entries if entry.function.place not in referred_to]
 
     def program(self, name: str | None = None) -> EbpfProgram:
         """Return a program with all that it calls; see `entry` for its name.

@@ -48,6 +48,8 @@ class Field:
         writes: The same for writing.
         pointer: What it points to, if it does; the whole pointer is loaded, whatever its size.
         network_order: Whether it holds a 16-bit number in network order.
+        held: Bytes that the kernel itself has for it, where that is fewer: a load of as many or
+            more gives all of it then, wherever in the field it begins.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Field:
     writes: tuple[int, ...] = _NEVER
     pointer: Pointer | None = None
     network_order: bool = False
+    held: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +94,35 @@ SK_BUFF: Final = Layout(
     192,
     (
         Field("len", 0),
-        Field("pkt_type", 4),
+        Field("pkt_type", 4, held=1),
         Field("mark", 8, writes=_WORD),
-        Field("queue_mapping", 12, writes=_WORD),
-        Field("protocol", 16, network_order=True),
+        Field("queue_mapping", 12, writes=_WORD, held=2),
+        Field("protocol", 16, network_order=True, held=2),
         Field("vlan_present", 20),
-        Field("vlan_tci", 24),
-        Field("vlan_proto", 28, network_order=True),
+        Field("vlan_tci", 24, held=2),
+        Field("vlan_proto", 28, network_order=True, held=2),
         Field("priority", 32, writes=_WORD),
         Field("ingress_ifindex", 36),
         Field("ifindex", 40),
-        Field("tc_index", 44, writes=_WORD),
+        Field("tc_index", 44, writes=_WORD, held=2),
         Field("cb", 48, 20, reads=_UP_TO_DOUBLE, writes=_UP_TO_DOUBLE),
         Field("hash", 68),
-        Field("tc_classid", 72, writes=_WORD),
+        Field("tc_classid", 72, writes=_WORD, held=2),
         Field("data", 76, reads=_WORD, pointer=Pointer.DATA),
         Field("data_end", 80, reads=_WORD, pointer=Pointer.DATA_END),
         Field("napi_id", 84),
         Field("data_meta", 140, reads=_WORD, pointer=Pointer.DATA),
         Field("tstamp", 152, 8, reads=_DOUBLE, writes=_DOUBLE),
         Field("wire_len", 160),
-        Field("gso_segs", 164),
+        Field("gso_segs", 164, held=2),
         Field("sk", 168, 8, reads=_DOUBLE),
-        Field("gso_size", 176),
+        Field("gso_size", 176, held=2),
         Field("tstamp_type", 180, 1, reads=(1,)),
         Field("hwtstamp", 184, 8, reads=_DOUBLE),
     ),
 )
-"""What tc programs get, and socket filters a part of it. No socket is known: `sk` is null."""
+"""What tc programs get, and socket filters a part of it. No socket is known: `sk` is null.
+What the kernel holds in how many bytes was found by trying (Linux 6.18)."""
 
 
 def _accesses(layout: Layout, *, write: bool) -> Mapping[tuple[int, int], Field]:
@@ -170,7 +174,8 @@ class Context:
         for name, value in values.items():
             field = fields[name]
             shown = int.from_bytes((value & 0xFFFF).to_bytes(2, "big"), "little")
-            number = shown if field.network_order else value & (1 << 8 * field.size) - 1
+            size = field.size if field.held is None else field.held
+            number = shown if field.network_order else value & (1 << 8 * size) - 1
             self._bytes[field.offset : field.offset + field.size] = number.to_bytes(
                 field.size, "little"
             )
@@ -186,6 +191,8 @@ class Context:
             raise Fault(f"reads {size} bytes at offset {offset} of {self.layout.name}: no field")
         if field.pointer is not None:
             return self._pointers[field.pointer]
+        if field.held is not None and size >= field.held:
+            offset = field.offset
         return int.from_bytes(self._bytes[offset : offset + size], "little")
 
     def store(self, offset: int, new: bytes) -> None:

@@ -71,7 +71,15 @@ class Memory:
         writable: The part of it that can be written; the same buffers.
     """
 
-    __slots__ = ("_context", "_dynamic", "_frames", "_names", "readable", "writable")
+    __slots__ = (
+        "_context",
+        "_dynamic",
+        "_frames",
+        "_names",
+        "_next_dynamic",
+        "readable",
+        "writable",
+    )
 
     def __init__(self) -> None:
         self.readable: dict[int, Buffer] = {}
@@ -79,6 +87,8 @@ class Memory:
         self._names: dict[int, str] = {}
         self._context: Context | None = None
         self._dynamic: dict[int, tuple[int, Buffer]] = {}
+        """Address and buffer by the buffer's identity, which nothing else has while it is here."""
+        self._next_dynamic = FIRST_DYNAMIC_REGION
         self._frames = 0
 
     def add(self, region: int, name: str, data: Buffer, *, writable: bool = True) -> int:
@@ -98,8 +108,8 @@ class Memory:
         """Return the address of the value of a map, the same for the same one in all of a run."""
         known = self._dynamic.get(id(data))
         if known is None:
-            # The reference in `readable` keeps the identity from being given to another one.
-            region = FIRST_DYNAMIC_REGION + len(self._dynamic)
+            # Numbers are never used again: what still points to a removed region is a fault.
+            region, self._next_dynamic = self._next_dynamic, self._next_dynamic + 1
             known = (self.add(region, name, data), data)
             self._dynamic[id(data)] = known
         return known[0]
@@ -111,8 +121,10 @@ class Memory:
     def remove(self, address: int) -> None:
         """Take away the region at `address`: to touch it again is a fault."""
         region = address >> REGION_BITS
-        self.readable.pop(region, None)
+        data = self.readable.pop(region, None)
         self.writable.pop(region, None)
+        self._names.pop(region, None)
+        self._dynamic.pop(id(data), None)
 
     def push_frame(self) -> int:
         """Add a stack frame of zeros and return the address of its end, which is R10.
@@ -153,8 +165,13 @@ class Memory:
         else:
             self.write(address, data)
 
-    def read(self, address: int, size: int) -> bytes:
+    def read(self, address: int, size: int, verb: str = "reads") -> bytes:
         """Return `size` bytes from `address` on.
+
+        Args:
+            address: Of the first of them.
+            size: How many.
+            verb: What is done to them, for messages.
 
         Raises:
             Fault: Not all of them are in one region.
@@ -162,11 +179,16 @@ class Memory:
         data = self.readable.get(address >> REGION_BITS)
         offset = address & OFFSET_MASK
         if data is None or offset + size > len(data):
-            raise Fault(self._why_not("reads", address, size))
+            raise Fault(self._why_not(verb, address, size))
         return bytes(data[offset : offset + size])
 
-    def write(self, address: int, new: bytes) -> None:
+    def write(self, address: int, new: bytes, verb: str = "writes") -> None:
         """Set the bytes from `address` on.
+
+        Args:
+            address: Of the first of them.
+            new: What they become.
+            verb: What is done to them, for messages.
 
         Raises:
             Fault: Not all of them are in one region that can be written.
@@ -174,7 +196,7 @@ class Memory:
         data = self.writable.get(address >> REGION_BITS)
         offset = address & OFFSET_MASK
         if data is None or isinstance(data, bytes) or offset + len(new) > len(data):
-            raise Fault(self._why_not("writes", address, len(new)))
+            raise Fault(self._why_not(verb, address, len(new)))
         data[offset : offset + len(new)] = new
 
     def _why_not(self, verb: str, address: int, size: int) -> str:
@@ -188,8 +210,9 @@ class Memory:
             return f"{place}, which has {len(data)}"
         below = self.readable.get(region + 1)
         if below is not None and offset >= OFFSET_MASK // 2:
+            distance = OFFSET_MASK + 1 - offset
             return (
-                f"{access} at {OFFSET_MASK + 1 - offset} before the start of the "
+                f"{access} {distance} byte{'' if distance == 1 else 's'} before the start of the "
                 f"{self._names[region + 1]}"
             )
         where = "through a null pointer" if region == 0 else "where there is nothing"

@@ -1,7 +1,8 @@
 """The ways in which a program can be started: what R1 and R2 hold, and where the packet is.
 
 Packets and metadata that are given as a `bytearray` or a writable `memoryview` are what the program
-works on, so that its writes stay there; of `bytes` it gets a copy.
+works on, so that its writes stay there; of `bytes` it gets a copy. A `memoryview` has to be of one
+piece; if not, or if a number is out of its range, `enter` raises ProgramError.
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ class FixedMetadata:
 
 
 _MAX_OFFSET: Final = 0xFFFF
+_MAX_U32: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +144,16 @@ class User:
     wire_length: int | None = None
 
     def enter(self, memory: Memory) -> Entry:
-        """Make the context and return what the program begins with."""
+        """Make the context and return what the program begins with.
+
+        Raises:
+            ProgramError: The packet's bytes are not in one piece; the length does not fit 32 bits.
+        """
         packet = _own(self.packet)
         address = memory.add(PACKET_REGION, "packet", packet)
         length = len(packet) if self.wire_length is None else self.wire_length
+        if not 0 <= length <= _MAX_U32:
+            raise ProgramError(f"the length on the wire is {length}, not 0 to {_MAX_U32}")
         context = bytearray(_USER.pack(address, address + len(packet), length))
         return Entry(memory.add(CONTEXT_REGION, "metadata", context), len(context), packet)
 
@@ -225,7 +233,7 @@ class Skb:
 
     def enter(self, memory: Memory) -> Entry:
         """Make the context and return what the program begins with."""
-        length = len(self.packet) if self.length is None else self.length
+        length = memoryview(self.packet).nbytes if self.length is None else self.length
         is_tagged = self.vlan_tci is not None
         values = {
             "len": length,
@@ -253,10 +261,16 @@ Start: TypeAlias = NoData | RawPacket | MetadataBuffer | FixedMetadata | User | 
 
 
 def _own(data: Buffer) -> bytearray | memoryview:
-    """Return what a program can work on: `data` itself where it can be written, else a copy."""
+    """Return what a program can work on: `data` itself where it can be written, else a copy.
+
+    Raises:
+        ProgramError: It is a view of bytes that do not lie side by side.
+    """
     if isinstance(data, bytearray):
         return data
     view = memoryview(data)
+    if not view.c_contiguous:
+        raise ProgramError("what a program works on must be in one piece, not a view with gaps")
     return bytearray(view) if view.readonly else view.cast("B")
 
 
@@ -270,6 +284,8 @@ def _enter(
     has_packet_loads: bool,
 ) -> Entry:
     whole = _own(packet)
+    if linear is not None and linear < 0:
+        raise ProgramError(f"a packet cannot have {linear} bytes in its linear part")
     direct = whole if linear is None else memoryview(whole)[:linear]
     data = memory.add(PACKET_REGION, "packet", direct)
     end = PACKET_ADDRESS + len(direct)

@@ -11,7 +11,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.arithmetic import MASK64, alu, atomic, immediate, signed
-from pfcompile.ebpf.isa import R0, R6, Arithmetic, Atomic, Instruction, Kind, Operand, Row
+from pfcompile.ebpf.isa import (
+    HEADER_OFFSETS,
+    R0,
+    R6,
+    Arithmetic,
+    Atomic,
+    Instruction,
+    Kind,
+    Operand,
+    Row,
+)
 from pfcompile.ebpf.machine.control import bounded_jump, branch, call, jump, leave
 from pfcompile.ebpf.machine.decoded import Decoded, never_reached, set_constant
 from pfcompile.ebpf.machine.faults import Fault, Leave
@@ -138,9 +148,9 @@ def _atomic(decoded: Decoded) -> Step:
 
     def step(registers: Registers, run: Run) -> Step:
         address = registers[dst] + offset & MASK64
-        old = int.from_bytes(run.memory.read(address, size), "little")
+        old = int.from_bytes(run.memory.read(address, size, "changes"), "little")
         new = atomic(operation, width, old, registers[src], registers[R0])
-        run.memory.write(address, new.to_bytes(size, "little"))
+        run.memory.write(address, new.to_bytes(size, "little"), "changes")
         if fetched is not None:
             registers[fetched] = old
         return then
@@ -152,6 +162,7 @@ def _load_packet(decoded: Decoded) -> Step:
     instruction, then, size = decoded.instruction, decoded.then, decoded.row.width // 8
     src, constant = instruction.src, instruction.imm
     is_indirect = decoded.row.operand is Operand.REGISTER
+    is_from_header = not is_indirect and constant in HEADER_OFFSETS
 
     def step(registers: Registers, run: Run) -> Step:
         entry = run.entry
@@ -159,7 +170,13 @@ def _load_packet(decoded: Decoded) -> Step:
             raise Fault("this kind of program has no legacy packet loads")
         if entry.context is not None and registers[R6] != CONTEXT_ADDRESS:
             raise Fault("a legacy packet load needs the context in r6")
-        # As the kernel's, the sum has 32 bits, and what is below 0 is outside the packet.
+        if is_from_header:
+            raise Fault(
+                f"reads at offset {constant}, which in the kernel counts from the link or the "
+                "network header: where these are, only the kernel knows"
+            )
+        # As the kernel's, the sum has 32 bits. One below 0 is outside the packet here, where the
+        # kernel counts from the headers again (docs/quirks.md, Q8).
         offset = signed(registers[src] + constant if is_indirect else constant, 32)
         if offset < 0 or offset + size > len(entry.packet):
             raise Leave(0)

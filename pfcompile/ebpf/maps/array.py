@@ -32,8 +32,9 @@ class ArrayMap:
             return None
         value = self._values.get(index)
         if value is None:
-            # Made when it is asked for, so that a large array costs nothing.
-            value = self._values[index] = bytearray(self.spec.value_size)
+            # Made when it is asked for, so that a large array costs nothing. Of threads that ask at
+            # once all get the same.
+            value = self._values.setdefault(index, bytearray(self.spec.value_size))
         return value
 
     def update(self, key: bytes, value: bytes, flags: int = Update.ANY) -> int:

@@ -8,6 +8,7 @@ Source: linux/bpf.h; bpf(2), BPF_MAP_TYPE_HASH; errno numbers found by trying (L
 from __future__ import annotations
 
 import errno
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.maps.vocabulary import MapType, Update
@@ -23,15 +24,17 @@ class HashMap:
     """A hash table; see `Map` for what its methods do.
 
     A full table refuses new keys with -E2BIG; one of an LRU kind drops the key that was looked up
-    or updated longest ago, where the kernel drops one that has not been used lately.
+    or updated longest ago, where the kernel drops one that has not been used lately. Several
+    threads may use it at once.
     """
 
-    __slots__ = ("_in_place", "_is_lru", "_values", "spec")
+    __slots__ = ("_in_place", "_is_lru", "_lock", "_values", "spec")
 
     def __init__(self, spec: MapSpec) -> None:
         self.spec = spec
         self._is_lru = spec.type in _LRU
         self._in_place = spec.type in _PER_CPU
+        self._lock = Lock()
         self._values: dict[bytes, bytearray] = {}
         """By key; of an LRU kind, the longest unused first."""
 
@@ -39,9 +42,11 @@ class HashMap:
         """Return a key's value."""
         if not self._is_lru:
             return self._values.get(key)
-        value = self._values.pop(key, None)
-        if value is not None:
-            self._values[key] = value
+        # Nobody may look while the key is on its way to the end.
+        with self._lock:
+            value = self._values.pop(key, None)
+            if value is not None:
+                self._values[key] = value
         return value
 
     def update(self, key: bytes, value: bytes, flags: int = Update.ANY) -> int:
@@ -51,6 +56,24 @@ class HashMap:
         """
         if flags > Update.EXIST:
             return -errno.EINVAL
+        with self._lock:
+            return self._update(key, value, flags)
+
+    def delete(self, key: bytes) -> int:
+        """Take a key out: -ENOENT where it is not there."""
+        with self._lock:
+            return 0 if self._values.pop(key, None) is not None else -errno.ENOENT
+
+    def next_key(self, key: bytes | None) -> bytes | None:
+        """Return the next key, in the order in which they came, or were used."""
+        with self._lock:
+            keys = iter(self._values)
+            if key is not None and key in self._values:
+                while next(keys) != key:
+                    pass
+            return next(keys, None)
+
+    def _update(self, key: bytes, value: bytes, flags: int) -> int:
         old = self._values.get(key)
         if old is not None and flags == Update.NOEXIST:
             return -errno.EEXIST
@@ -68,15 +91,3 @@ class HashMap:
         else:
             self._values[key] = bytearray(value)
         return 0
-
-    def delete(self, key: bytes) -> int:
-        """Take a key out: -ENOENT where it is not there."""
-        return 0 if self._values.pop(key, None) is not None else -errno.ENOENT
-
-    def next_key(self, key: bytes | None) -> bytes | None:
-        """Return the next key, in the order in which they came, or were used."""
-        keys = iter(self._values)
-        if key is not None and key in self._values:
-            while next(keys) != key:
-                pass
-        return next(keys, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.maps.vocabulary import Update
@@ -55,24 +56,27 @@ class _Record:
 
 
 class RingBuffer(_Unkeyed):
-    """A ring of records that programs write, and that `drain` takes out."""
+    """A ring of records that programs write, and that `drain` takes out; for several threads."""
 
-    __slots__ = ("_records", "_used")
+    __slots__ = ("_lock", "_records", "_used")
 
     def __init__(self, spec: MapSpec) -> None:
         super().__init__(spec)
+        self._lock = Lock()
         self._records: list[_Record] = []
         self._used = 0
 
     def reserve(self, size: int) -> bytearray | None:
         """Return room for a record of `size` bytes, zeroed, or None where there is not as much."""
         taken = RECORD_HEADER_BYTES + (size + 7 & ~7)
-        # One byte short of the whole: a ring that is full must not look like an empty one.
-        if self._used + taken >= self.spec.max_entries:
-            return None
-        self._used += taken
-        self._records.append(_Record(bytearray(size)))
-        return self._records[-1].data
+        with self._lock:
+            # One byte short of the whole: a ring that is full must not look like an empty one.
+            if self._used + taken >= self.spec.max_entries:
+                return None
+            self._used += taken
+            record = _Record(bytearray(size))
+            self._records.append(record)
+        return record.data
 
     def commit(self, data: bytearray, *, counts: bool) -> bool:
         """End the reservation of `data`; what does not count is dropped.
@@ -80,10 +84,11 @@ class RingBuffer(_Unkeyed):
         Returns:
             Whether `data` was reserved here, and not yet ended.
         """
-        for record in reversed(self._records):
-            if record.data is data and record.counts is None:
-                record.counts = counts
-                return True
+        with self._lock:
+            for record in reversed(self._records):
+                if record.data is data and record.counts is None:
+                    record.counts = counts
+                    return True
         return False
 
     def output(self, data: bytes) -> int:
@@ -98,12 +103,13 @@ class RingBuffer(_Unkeyed):
     def drain(self) -> list[bytes]:
         """Take out the records, oldest first, up to one that is still being written."""
         taken = []
-        for record in self._records:
-            if record.counts is None:
-                break
-            taken.append(record)
-        del self._records[: len(taken)]
-        self._used -= sum(RECORD_HEADER_BYTES + (len(record.data) + 7 & ~7) for record in taken)
+        with self._lock:
+            for record in self._records:
+                if record.counts is None:
+                    break
+                taken.append(record)
+            del self._records[: len(taken)]
+            self._used -= sum(RECORD_HEADER_BYTES + (len(record.data) + 7 & ~7) for record in taken)
         return [bytes(record.data) for record in taken if record.counts]
 
 

@@ -63,7 +63,8 @@ def translate(
 
     Raises:
         ProgramError: The program is not valid, or loads a metadata word that the target has not;
-            there is no such target, access or verdict.
+            it loads at SKF_LL_OFF or SKF_NET_OFF (linux/filter.h), and the access is not "legacy"
+            or `no_match` not 0; there is no such target, access or verdict.
     """
     check_structure(instructions)
     form = find_form(target, access)

@@ -11,6 +11,9 @@ agrees, past ways that only lead to "no match".
 Loads at `[x + k]` are gathered in groups instead: those of one block with the same X share an
 address, and one guard from their lowest byte to their highest.
 
+Loads that the kernel counts from the link or the network header need no length, since nobody knows
+beforehand where these are.
+
 Where no packet is long enough, or only `ret #0` follows, the need is `NEVER`.
 """
 
@@ -30,6 +33,7 @@ from pfcompile.cbpf.isa import (
     successors,
 )
 from pfcompile.cbpf.notation import signed
+from pfcompile.ebpf.isa import HEADER_OFFSETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +80,15 @@ class Plan:
     forgotten: frozenset[int]
 
 
+def is_from_header(instruction: Instruction) -> bool:
+    """Tell whether the kernel counts a load's offset from the link or the network header.
+
+    Source: linux/filter.h, SKF_LL_OFF and SKF_NET_OFF.
+    """
+    is_absolute = ROW_OF[instruction.code].operand in {Operand.ABSOLUTE, Operand.HEADER}
+    return is_absolute and signed(instruction.k) in HEADER_OFFSETS
+
+
 def plan(instructions: Sequence[Instruction], farthest: int, *, keep_ways_alike: bool) -> Plan:
     """Return where the guards of a valid classic program stand.
 
@@ -119,6 +132,8 @@ def _own_need(instruction: Instruction, farthest: int) -> int:
     if row.op is Op.RET_K and instruction.k == 0:
         return NEVER
     if row.operand not in {Operand.ABSOLUTE, Operand.HEADER} or ancillary_word(instruction):
+        return 0
+    if is_from_header(instruction):
         return 0
     end = instruction.k + row.size
     return end if end <= farthest else NEVER

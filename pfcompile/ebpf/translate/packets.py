@@ -63,6 +63,10 @@ class Indirect(NamedTuple):
 class Packets(Protocol):
     """One way to read packet bytes."""
 
+    @property
+    def reaches_headers(self) -> bool:
+        """Whether constant offsets in HEADER_OFFSETS count from the kernel's headers."""
+
     def begin(self) -> None:
         """Add what has to be done once, with the context in CONTEXT."""
 
@@ -84,6 +88,7 @@ class Direct:
     """Through pointers to the packet's first byte and its end."""
 
     emission: Emission
+    reaches_headers: bool = field(default=False, init=False)
 
     def begin(self) -> None:
         """Fetch both pointers."""
@@ -158,6 +163,11 @@ class Legacy:
     def __post_init__(self) -> None:
         self._is_guarded = self.emission.verdicts.no_match != 0
 
+    @property
+    def reaches_headers(self) -> bool:
+        """Whether LD_ABS may say by itself that there is no such byte: no length tells before."""
+        return not self._is_guarded
+
     def begin(self) -> None:
         """Fetch the length, where it is compared with."""
         if self._is_guarded:
@@ -198,6 +208,7 @@ class Helpers:
     """By a helper that copies to the stack, and says whether it could."""
 
     emission: Emission
+    reaches_headers: bool = field(default=False, init=False)
 
     def begin(self) -> None:
         """Do nothing."""

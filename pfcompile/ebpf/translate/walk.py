@@ -103,7 +103,8 @@ class Walk:
         """Write all of the program.
 
         Raises:
-            ProgramError: It loads a metadata word that the target has not.
+            ProgramError: It loads a metadata word that the target has not, or from a header that
+                only the kernel finds.
         """
         self._begin()
         for position, instruction in enumerate(self._program):
@@ -146,11 +147,20 @@ class Walk:
     def _load_absolute(self, row: Row, instruction: Instruction) -> None:
         word = ancillary_word(instruction)
         if word is None:
-            self._packets.load(A, instruction.k, 8 * row.size)
+            self._load_packet(A, row, instruction)
         elif word.word is Ancillary.ALU_XOR_X:
             self._builder.alu(Arithmetic.XOR, A, X, 32)
         else:
             self._load_metadata(word.word, instruction)
+
+    def _load_packet(self, dst: Register, row: Row, instruction: Instruction) -> None:
+        if guards.is_from_header(instruction) and not self._packets.reaches_headers:
+            raise ProgramError(
+                f"instruction {self._position} ({describe(self._position, instruction)}): "
+                "the kernel counts this offset from the link or the network header, which can only "
+                "be kept by the access 'legacy' (at 'socket' and 'tc') with 0 for no match"
+            )
+        self._packets.load(dst, instruction.k, 8 * row.size)
 
     def _load_metadata(self, word: Ancillary, instruction: Instruction) -> None:
         target = self._emission.form.target
@@ -186,7 +196,7 @@ class Walk:
         self._emission.fetch(_written(row), self._emission.form.length)
 
     def _load_header_length(self, row: Row, instruction: Instruction) -> None:
-        self._packets.load(X, instruction.k, 8 * row.size)
+        self._load_packet(X, row, instruction)
         self._builder.alu(Arithmetic.AND, X, 0x0F, 32).alu(Arithmetic.LSH, X, 2, 32)
 
     def _store(self, row: Row, instruction: Instruction) -> None:
