@@ -4,8 +4,9 @@
 
     bytes of a file, a pipe or standard input
        │  window     big blocks, the unread tail carried along, never a seek
-       │  pcap       walks the records of a classic file      ┐ what a native scan
-       │  pcapng     walks the blocks of a pcapng file        ┘ takes over, block by block
+       │  pcap       walks the records of a classic file
+       │  native     the same with what filters whole blocks at once
+       │  pcapng     walks the blocks of a pcapng file
        │  records    what the walkers yield: packets, and the structure around them
        │  reader     picks the walker by the magic number
        ├─ filtering  which packets match; knows nothing of formats

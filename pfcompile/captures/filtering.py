@@ -1,8 +1,8 @@
 """Which packets of a capture match: the policy above the walkers.
 
 This layer knows no compiler: it is given a function that makes a matcher for a link type, and
-asks it once for each that occurs. `scan` is the one loop over packets, and the place that a
-native scan takes.
+asks it once for each that occurs. `scan` is the one loop over packets. It can be given something
+that filters blocks of a pcap file at once; then it sees their counts, and what was kept.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from pfcompile.captures import native, pcap
+from pfcompile.captures.native import BlockScanner, Run
 from pfcompile.captures.output import is_same_file
-from pfcompile.captures.reader import Source, name_of, open_source, read_items
+from pfcompile.captures.reader import Source, name_of, open_source, read_items, walk_items
 from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record
+from pfcompile.captures.window import Window
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError
 from pfcompile.facts.link_types import KNOWN_DLTS
@@ -28,6 +32,10 @@ Matcher: TypeAlias = Callable[[bytes, int], int]
 
 ProgramFor: TypeAlias = Callable[[int, int], Matcher]
 """Makes the matcher for a link type (its DLT number) and a snapshot length."""
+
+
+ScannerFor: TypeAlias = Callable[[Source, PcapHeader], BlockScanner | None]
+"""Gives what filters the blocks of a pcap file at once; None: its packets go one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,10 @@ class Tally:
         )
 
 
+Walk: TypeAlias = "Callable[[Window, PcapHeader], Iterator[Record | Run]]"
+"""Walks the records of a pcap file, one by one or in runs."""
+
+
 class Destination(Protocol):
     """Where kept records, and the structure of the inputs, go."""
 
@@ -78,6 +90,14 @@ class Destination(Protocol):
 
     def flush(self) -> None:
         """Hand on what is finished: the next read may block."""
+
+
+@runtime_checkable
+class RunDestination(Protocol):
+    """A destination that takes the kept records of a block together."""
+
+    def write_run(self, run: Run) -> None:
+        """Take what a scan of one block has kept."""
 
 
 class Matchers:
@@ -124,7 +144,7 @@ class Matchers:
 
 
 def scan(
-    items: Iterable[Item],
+    items: Iterable[Item | Run],
     matchers: Matchers,
     destination: Destination,
     tally: Tally,
@@ -158,6 +178,10 @@ def scan(
             destination.write(item)
             if tally.matched == limit:
                 return False
+        elif isinstance(item, Run):
+            _keep_run(item, destination, tally)
+            if tally.matched == limit:
+                return False
         else:
             if isinstance(item, PcapHeader):
                 matchers.matcher(item.interface)
@@ -165,6 +189,20 @@ def scan(
                 matchers.note(item.interface)
             destination.write(item)
     return True
+
+
+def _keep_run(run: Run, destination: Destination, tally: Tally) -> None:
+    """Count a scanned block, and give what it kept to `destination`."""
+    scanned = run.scanned
+    tally.packets += scanned.packets
+    tally.bytes += scanned.bytes
+    tally.matched += scanned.matched
+    tally.matched_bytes += scanned.matched_bytes
+    if isinstance(destination, RunDestination):
+        destination.write_run(run)
+        return
+    for record in run.records():
+        destination.write(record)
 
 
 def filter_captures(
@@ -176,6 +214,7 @@ def filter_captures(
     on_damage: Callable[[CaptureError], None],
     limit: int | None = None,
     progress: Callable[[int], None] | None = None,
+    scanner_for: ScannerFor | None = None,
 ) -> None:
     """Filter several captures, one after the other, into one destination.
 
@@ -188,6 +227,7 @@ def filter_captures(
             been filtered, and the next input follows.
         limit: Stop after this many matches, at least 1.
         progress: Told the number of bytes read so far from all inputs, before every read.
+        scanner_for: Gives what filters pcap files block by block; as `program_for` does.
 
     Raises:
         CaptureError: The destination cannot be written, or an input has a link type that does
@@ -212,7 +252,10 @@ def filter_captures(
         for source in sources:
             finished = done
             matchers.path = name_of(source)
-            items = _until_damage(source, on_damage, before_read)
+            walk: Walk = pcap.walk
+            if scanner_for is not None:
+                walk = partial(_walk, partial(scanner_for, source), tally, limit)
+            items = _until_damage(source, on_damage, before_read, walk)
             if not scan(items, matchers, destination, tally, limit):
                 return
     except _OutputFailedError as failure:
@@ -253,6 +296,7 @@ def filter_file(
     *,
     write_format: Format | None = None,
     limit: int | None = None,
+    scanner_for: ScannerFor | None = None,
 ) -> Stats:
     """Write the packets that match to another capture file, unchanged.
 
@@ -263,6 +307,7 @@ def filter_file(
         write_format: The format; None takes it from the ending of the destination's name, or
             else from the source.
         limit: Stop after this many matches, at least 1.
+        scanner_for: Gives what filters pcap files block by block; as `program_for` does.
 
     Raises:
         CaptureError: The source cannot be opened, is damaged or has a link type that does not
@@ -275,7 +320,13 @@ def filter_file(
     tally = Tally()
     with open_writer(destination, write_format) as writer:
         filter_captures(
-            [source], writer, program_for, tally=tally, on_damage=damage.append, limit=limit
+            [source],
+            writer,
+            program_for,
+            tally=tally,
+            on_damage=damage.append,
+            limit=limit,
+            scanner_for=scanner_for,
         )
     if damage:
         raise damage[0]
@@ -294,7 +345,8 @@ def _until_damage(
     source: Source,
     on_damage: Callable[[CaptureError], None],
     before_read: Callable[[int], None],
-) -> Iterator[Item]:
+    walk: Walk,
+) -> Iterator[Item | Run]:
     """Yield what is whole; errors of this input go to `on_damage`.
 
     What is raised while an item is being dealt with does not pass through here, so errors of the
@@ -302,6 +354,22 @@ def _until_damage(
     """
     try:
         with open_source(source) as stream:
-            yield from read_items(stream, name_of(source), before_read=before_read)
+            yield from walk_items(Window(stream, name_of(source), before_read=before_read), walk)
     except CaptureError as error:
         on_damage(error)
+
+
+def _walk(
+    scanner_for: Callable[[PcapHeader], BlockScanner | None],
+    tally: Tally,
+    limit: int | None,
+    window: Window,
+    header: PcapHeader,
+) -> Iterator[Record | Run]:
+    """Walk a pcap file block by block if there is what scans blocks, or else packet by packet."""
+    scanner = scanner_for(header)
+    if scanner is None:
+        yield from pcap.walk(window, header)
+        return
+    remaining = None if limit is None else lambda: limit - tally.matched
+    yield from native.walk(window, header, scanner, remaining)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
 STANDARD_OUTPUT: Final = "-"
@@ -64,7 +64,9 @@ class Output:
         self._is_file = False
         self._failed = False
         self._pending = bytearray()
-        self._ends: list[int] = []  # where in `_pending` each record ends
+        self._ends: list[int] = []  # where in `_pending` each record or run of them ends
+        # Where in `_pending` each run starts and ends, and what finds its records' ends.
+        self._runs: list[tuple[int, int, Callable[[bytes], Iterable[int]]]] = []
         self._sent = 0  # how much of `_pending` is out
         self._whole = 0  # where in the file `_pending` begins
 
@@ -79,6 +81,19 @@ class Output:
         self._ends.append(len(self._pending))
         if len(self._pending) >= _BLOCK:
             self.flush()
+
+    def write_run(
+        self, records: bytes | memoryview, ends_of: Callable[[bytes], Iterable[int]]
+    ) -> None:
+        """Take whole records together; raises as `write`.
+
+        Args:
+            records: One behind the other.
+            ends_of: Gives where each of them ends; asked only if a write fails among them.
+        """
+        start = len(self._pending)
+        self._runs.append((start, start + len(records), ends_of))
+        self.write(records)
 
     def flush(self) -> None:
         """Write what has been taken so far; raises as `write`."""
@@ -116,6 +131,7 @@ class Output:
         if self._descriptor is None:
             self._pending.clear()
             self._ends.clear()
+            self._runs.clear()
         self.close()
 
     def _open(self) -> int:
@@ -153,13 +169,18 @@ class Output:
         self._whole += self._sent
         self._pending.clear()
         self._ends.clear()
+        self._runs.clear()
         self._sent = 0
 
     def _cut(self) -> None:
         """Cut a file behind its last whole record."""
         if self._descriptor is None or not self._is_file:
             return
-        whole = max((end for end in self._ends if end <= self._sent), default=0)
+        ends = list(self._ends)
+        for start, stop, ends_of in self._runs:
+            if start < self._sent < stop:
+                ends += (start + end for end in ends_of(bytes(self._pending[start:stop])))
+        whole = max((end for end in ends if end <= self._sent), default=0)
         with suppress(OSError):
             os.ftruncate(self._descriptor, self._whole + whole)
 

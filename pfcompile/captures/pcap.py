@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.limits import largest_packet
 from pfcompile.captures.records import NANOSECONDS, Interface, PcapDialect, PcapHeader, Record
+from pfcompile.captures.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pfcompile.captures.window import Window
 
 HEADER_LENGTH: Final = 24
 RECORD_HEADER_LENGTH: Final = 16
@@ -105,7 +105,7 @@ def walk(window: Window, header: PcapHeader) -> Iterator[Record]:
     interface = header.interface
     unpack = struct.Struct(f"{dialect.byte_order}4I").unpack_from
     nanoseconds_a_tick = NANOSECONDS // dialect.ticks_per_second
-    prefix = RECORD_HEADER_LENGTH + dialect.extra_header
+    prefix = prefix_length(header)
     longest = largest_packet(interface.dlt)
     lengths = dialect.lengths
     while True:
@@ -120,10 +120,7 @@ def walk(window: Window, header: PcapHeader) -> Iterator[Record]:
             if lengths is not CAPTURED_FIRST and (lengths is WIRE_FIRST or captured > wire):
                 captured, wire = wire, captured
             if captured > longest:
-                raise window.damaged(
-                    f"invalid packet capture length {captured}, bigger than maximum of {longest}",
-                    position,
-                )
+                raise window.damaged(_too_long(captured, longest), position)
             body = position + prefix
             stop = body + captured
             if stop > end:
@@ -143,7 +140,55 @@ def walk(window: Window, header: PcapHeader) -> Iterator[Record]:
             rest = len(window.data)
             if rest == 0:
                 return
-            raise window.damaged(f"the last record is cut short: {rest} of {needed} bytes")
+            raise window.damaged(cut_short(rest, needed))
+
+
+def prefix_length(header: PcapHeader) -> int:
+    """Return the bytes of a record before the packet."""
+    return RECORD_HEADER_LENGTH + header.dialect.extra_header
+
+
+def record_size(window: Window, header: PcapHeader, start: bytes) -> int:
+    """Return the bytes of the record at the window's offset, as far as it can be known.
+
+    Args:
+        window: For errors.
+        header: The file's header.
+        start: What has been read of the record.
+
+    Returns:
+        The whole record's size, or if not even its header has been read, the header's.
+
+    Raises:
+        CaptureError: Its captured length is one that no packet of the link type can have.
+    """
+    dialect = header.dialect
+    prefix = prefix_length(header)
+    if len(start) < prefix:
+        return prefix
+    captured, wire = struct.unpack_from(f"{dialect.byte_order}8x2I", start)
+    lengths = dialect.lengths
+    if lengths is WIRE_FIRST or (lengths is SMALLER_CAPTURED and captured > wire):
+        captured = wire
+    longest = largest_packet(header.interface.dlt)
+    if captured > longest:
+        raise window.damaged(_too_long(captured, longest))
+    return int(prefix + captured)
+
+
+def record_ends(header: PcapHeader, records: bytes) -> list[int]:
+    """Return where each of some whole records, one behind the other, ends."""
+    window = Window(BytesIO(records), "")
+    return [record.offset + len(record.raw) for record in walk(window, header)]
+
+
+def cut_short(rest: int, needed: int) -> str:
+    """Return the words for a file that ends within a record."""
+    return f"the last record is cut short: {rest} of {needed} bytes"
+
+
+def _too_long(captured: int, longest: int) -> str:
+    return f"invalid packet capture length {captured}, bigger than maximum of {longest}"
 
 
 def encode_header(dialect: PcapDialect, linktype: int, snaplen: int) -> bytes:

@@ -6,10 +6,10 @@ import sys
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from pfcompile.captures import pcap, pcapng
-from pfcompile.captures.records import Item, Record
+from pfcompile.captures.records import Item, PcapHeader, Record
 from pfcompile.captures.window import BLOCK_SIZE, ByteStream, Window
 from pfcompile.errors import CaptureError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 STANDARD_INPUT: Final = "-"
+
+Walked = TypeVar("Walked")
 
 Source: TypeAlias = str | PathLike[str] | ByteStream
 """A capture to read: a path, "-" for standard input, or a binary stream."""
@@ -55,6 +57,18 @@ def read_items(
             whole. Its offset counts from where the stream was.
     """
     window = Window(stream, path, block_size=block_size, before_read=before_read)
+    return walk_items(window, pcap.walk)
+
+
+def walk_items(
+    window: Window, walk_pcap: Callable[[Window, PcapHeader], Iterator[Walked]]
+) -> Iterator[Item | Walked]:
+    """Yield what a capture is made of; as `read_items`.
+
+    Args:
+        window: The capture, from its first byte.
+        walk_pcap: What walks the records of a pcap file, behind its header.
+    """
     if not window.extend(_MAGIC_LENGTH):
         raise window.damaged(f"the file header is cut short: {len(window.data)} bytes in all")
     start = window.data[:_MAGIC_LENGTH]
@@ -66,7 +80,7 @@ def read_items(
         raise window.damaged(_unknown_format(start))
     header = pcap.read_header(window, *found)
     yield header
-    yield from pcap.walk(window, header)
+    yield from walk_pcap(window, header)
 
 
 def read_records(

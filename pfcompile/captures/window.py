@@ -33,7 +33,16 @@ class Window:
         position: Index into `data` of the first byte that is not done with.
     """
 
-    __slots__ = ("_base", "_before_read", "_block_size", "_read", "data", "path", "position")
+    __slots__ = (
+        "_base",
+        "_before_read",
+        "_block_size",
+        "_read",
+        "_readinto",
+        "data",
+        "path",
+        "position",
+    )
 
     def __init__(
         self,
@@ -42,8 +51,9 @@ class Window:
         *,
         block_size: int = BLOCK_SIZE,
         before_read: Callable[[int], None] | None = None,
+        start: int = 0,
     ) -> None:
-        """Start at the current place of `stream`, which becomes offset 0.
+        """Start at the current place of `stream`.
 
         Args:
             stream: Where the bytes come from; its `read1` is used where it has one, so that a
@@ -52,14 +62,19 @@ class Window:
             block_size: Bytes to ask for at a time, at least 1.
             before_read: Called before every read with the number of bytes read so far; for
                 progress, and to hand on finished output before a read that may block.
+            start: The offset that the current place of `stream` gets.
         """
         self.path = path
         self.data = b""
         self.position = 0
-        self._base = 0
+        self._base = start
         self._block_size = block_size
         self._before_read = before_read
         self._read: Callable[[int], bytes | None] = getattr(stream, "read1", stream.read)
+        readinto = getattr(stream, "readinto", None)
+        self._readinto: Callable[[memoryview], int | None] | None = getattr(
+            stream, "readinto1", readinto
+        )
 
     @property
     def offset(self) -> int:
@@ -81,14 +96,11 @@ class Window:
         parts = [tail]
         have = len(tail)
         while have < needed:
-            if self._before_read is not None:
-                self._before_read(self._base + self.position + have)
+            self._tell(have)
             try:
                 block = self._read(max(self._block_size, min(needed - have, 16 * self._block_size)))
             except OSError as error:
-                raise CaptureError(
-                    f"cannot be read: {error.strerror or error}", self.path, self.offset + have
-                ) from error
+                raise self._unreadable(error, have) from error
             if not block:
                 break
             parts.append(block)
@@ -98,7 +110,51 @@ class Window:
         self.data = b"".join(parts)
         return have >= needed
 
+    def take(self) -> bytes:
+        """Give away what is in memory from `position` on; then `read_into` and `pass_over` serve.
+
+        The offset stays where it is.
+        """
+        taken = self.data[self.position :]
+        self._base += self.position
+        self.data, self.position = b"", 0
+        return taken
+
+    def pass_over(self, count: int) -> None:
+        """Move the offset over bytes that have been taken or read into elsewhere."""
+        self._base += count
+
+    def read_into(self, memory: memoryview, have: int) -> int:
+        """Read once, into memory of the caller's, and return the number of bytes; 0 at the end.
+
+        Args:
+            memory: Where to; its length is the most that is read.
+            have: So many bytes from the offset on have been read before.
+
+        Raises:
+            CaptureError: The stream could not be read.
+        """
+        self._tell(have)
+        try:
+            if self._readinto is not None:
+                return self._readinto(memory) or 0
+            block = self._read(len(memory)) or b""
+        except OSError as error:
+            raise self._unreadable(error, have) from error
+        memory[: len(block)] = block
+        return len(block)
+
     def damaged(self, message: str, position: int | None = None) -> CaptureError:
         """Return the error for damage in the record that starts at `position` of `data`."""
         place = self.position if position is None else position
         return CaptureError(message, self.path, self._base + place)
+
+    def _tell(self, have: int) -> None:
+        """Tell that a read follows."""
+        if self._before_read is not None:
+            self._before_read(self.offset + have)
+
+    def _unreadable(self, error: OSError, have: int) -> CaptureError:
+        return CaptureError(
+            f"cannot be read: {error.strerror or error}", self.path, self.offset + have
+        )

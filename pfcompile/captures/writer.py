@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
@@ -21,12 +22,14 @@ from pfcompile.captures.records import (
     Record,
     Section,
 )
-from pfcompile.errors import CaptureError
+from pfcompile.errors import CaptureError, InternalError
 from pfcompile.facts.link_types import describe, dlt_of_linktype, linktype_of_dlt
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+
+    from pfcompile.captures.native import Run
 
 
 class Format(Enum):
@@ -113,6 +116,15 @@ class PcapWriter:
                 pass  # there is no place for it
             case _:
                 assert_never(item)
+
+    def write_run(self, run: Run) -> None:
+        """Take the records that a scan of one block has kept; raises as `write`."""
+        if not self._unchanged:
+            for record in run.records():
+                self._write_record(record)
+        elif run.scanned.runs:
+            self._check_link_type(run.header.interface)
+            self._output.write_run(run.gathered(), partial(pcap.record_ends, run.header))
 
     def write_packet(
         self, interface: Interface, timestamp_ns: int, data: bytes, wire_length: int
@@ -216,6 +228,11 @@ class PcapngWriter:
             case _:
                 assert_never(item)
 
+    def write_run(self, run: Run) -> None:
+        """Take the records that a scan of one block has kept; raises as `write`."""
+        for record in run.records():
+            self.write(record)
+
     def flush(self) -> None:
         """Hand on what is finished; raises as `write`."""
         self._output.flush()
@@ -261,6 +278,16 @@ class AutomaticWriter:
             self._writer = writer
         writer.write(item)
         self.kept = self.kept or isinstance(item, Record)
+
+    def write_run(self, run: Run) -> None:
+        """Take the records of a scanned block, whose file's header was written before; raises so.
+
+        A block without matches leaves everything as it was.
+        """
+        if self._writer is None:
+            raise InternalError("records came before their file's header")
+        self._writer.write_run(run)
+        self.kept = self.kept or run.scanned.matched > 0
 
     def flush(self) -> None:
         """Hand on what is finished; raises as the format's writer."""

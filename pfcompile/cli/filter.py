@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from pfcompile.captures.filtering import Destination, Matcher, ProgramFor
+    from pfcompile.captures.filtering import Destination
+    from pfcompile.files import Programs
+    from pfcompile.program import Program
 
 STATUS_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
 
@@ -51,6 +53,13 @@ PROGRESS_AFTER: Final = 1.0
     type=click.Choice([each.value for each in Format]),
     help="Format of OUT; else as its name ends (.pcap, .pcapng), or as the first input.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "native", "interp"]),
+    default="auto",
+    show_default=True,
+    help="Run the filter as native code (pcap only), or interpret it; auto goes by the size.",
+)
 @click.option("-F", "expression_file", metavar="FILE", help="Read the expression from this file.")
 @click.option("-O", "no_optimize", is_flag=True, help="Do not optimize the filter.")
 @click.option(
@@ -69,6 +78,7 @@ def command(
     limit: int | None,
     count: bool,
     write_format: str | None,
+    engine: str,
     expression_file: str | None,
     no_optimize: bool,
     snaplen: int | None,
@@ -98,21 +108,25 @@ def command(
 
     bar = _ProgressBar(inputs, wanted=output not in {None, STANDARD_OUTPUT} or count)
     try:
+        programs = _programs(
+            text,
+            engine,
+            keep=not count or output is not None,
+            snaplen=snaplen,
+            optimize=not no_optimize,
+            names=not no_names,
+            protochain_headers=protochain_headers,
+        )
         with bar, destination as taker:
             filter_captures(
                 inputs,
                 taker,
-                _program_for(
-                    text,
-                    snaplen=snaplen,
-                    optimize=not no_optimize,
-                    names=not no_names,
-                    protochain_headers=protochain_headers,
-                ),
+                programs,
                 tally=tally,
                 on_damage=on_damage,
                 limit=limit,
                 progress=bar.update,
+                scanner_for=programs.scanner,
             )
         if count:
             _print(f"{_counted(tally.matched, 'packet')}\n")
@@ -153,17 +167,25 @@ def _check_usage(
             raise click.UsageError(f"-w {output} would overwrite the input {each}")
 
 
-def _program_for(
-    text: str, *, snaplen: int | None, optimize: bool, names: bool, protochain_headers: int
-) -> ProgramFor:
-    """Return the function that compiles the expression for a link type."""
+def _programs(
+    text: str,
+    engine: str,
+    *,
+    keep: bool,
+    snaplen: int | None,
+    optimize: bool,
+    names: bool,
+    protochain_headers: int,
+) -> Programs:
+    """Return what compiles the expression for a link type, and runs it."""
     # Here, so that `--help` and usage errors do not wait for the compiler to load.
     from pfcompile.compiler import compile as compile_filter  # noqa: PLC0415
+    from pfcompile.files import Engine, Programs  # noqa: PLC0415
 
     resolver = common.resolver(no_names=not names)
 
-    def program_for(dlt: int, file_snaplen: int) -> Matcher:
-        program = compile_filter(
+    def compiled(dlt: int, file_snaplen: int) -> Program:
+        return compile_filter(
             text,
             link_type=dlt,
             snaplen=snaplen or file_snaplen,
@@ -172,9 +194,11 @@ def _program_for(
             resolver=resolver,
             protochain_headers=protochain_headers,
         )
-        return program.match
 
-    return program_for
+    def complain(reason: str) -> None:
+        click.echo(f"pfcompile: {reason}", err=True)
+
+    return Programs(compiled, Engine(engine), keep=keep, complain=complain)
 
 
 class _Lines:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import in_process
+
 PCAPS = Path(__file__).parents[2] / "pcaps"
 ETHERNET = PCAPS / "ethernet.pcap"
 MIXED = PCAPS / "mixed.pcapng"
@@ -363,3 +365,87 @@ def test_nothing_comes_from_or_goes_to_the_current_folder(tmp_path):
     )
     assert done.stdout == b"5 packets\n", done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["click.py"]
+
+
+ENGINES = ("interp", "native", "auto")
+
+
+@pytest.mark.parametrize("expression", ["tcp port 443", "udp or icmp6", ""])
+def test_engines_agree(tmp_path, expression):
+    """Lines, counts, files of both formats, and what is said at the end but for the time."""
+    for arguments in ([], ["--count"], ["-c", "2"], ["-w", "out.pcap"], ["-w", "out.pcapng"]):
+        outcomes = []
+        for engine in ENGINES:
+            done = run_here("-r", ETHERNET, "--engine", engine, *arguments, expression, at=tmp_path)
+            written = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+            said = done.stderr.rsplit(b", ", 1)[0]
+            outcomes.append((done.returncode, done.stdout, said, written))
+        assert outcomes[0] == outcomes[1] == outcomes[2]
+        assert b"22 packets read" in outcomes[0][2] or "-c" in arguments
+
+
+def test_engines_agree_about_damage():
+    interpreted, compiled = (run_here("-r", CUT, "--engine", each, "ip") for each in ENGINES[:2])
+    assert interpreted.returncode == compiled.returncode == 1
+    assert b"cut short" in compiled.stderr
+    assert interpreted.stdout == compiled.stdout
+    assert interpreted.stderr.rsplit(b", ", 1)[0] == compiled.stderr.rsplit(b", ", 1)[0]
+
+
+def test_native_code_into_another_layout(tmp_path):
+    """Records of a second file that is laid out otherwise are written anew."""
+    nanoseconds = PCAPS / "ethernet-nanoseconds-big-endian.pcap"
+    files = []
+    for engine in ENGINES:
+        output = tmp_path / f"{engine}.pcap"
+        inputs = ("-r", ETHERNET, "-r", nanoseconds)
+        assert run_here(*inputs, "-w", output, "--engine", engine, "tcp").returncode == 0
+        files.append(output.read_bytes())
+    assert files[0] == files[1] == files[2]
+
+
+def test_without_llvm_it_says_so_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pfcompile.jit.scan", None)
+    done = run_here("-r", ETHERNET, "-r", ETHERNET, "--engine", "native", "--count", "tcp")
+    assert done.returncode == 0
+    assert done.stderr.count(b"pfcompile: no native code, so the interpreter filters: ") == 1
+    assert done.stdout == run_here("-r", ETHERNET, "-r", ETHERNET, "--count", "tcp").stdout
+
+
+def test_an_unknown_engine():
+    done = run_here("-r", ETHERNET, "--engine", "fast", "tcp")
+    assert done.returncode == 2
+    assert b"'auto', 'native', 'interp'" in done.stderr
+
+
+def test_a_full_disk_keeps_whole_records_of_a_run(tmp_path):
+    """The file is cut behind the last record that fits, though many were written together."""
+    source = tmp_path / "in.pcap"
+    packet = struct.pack("<4I", 1, 1, 1000, 1000) + bytes(1000)
+    source.write_bytes(ETHERNET.read_bytes()[:24] + packet * 300)
+    limit = 100_000
+    sizes = []
+    for engine in ENGINES[:2]:
+        output = tmp_path / f"{engine}.pcap"
+        code = (
+            "import resource, signal, sys; from pfcompile.cli import main;"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
+            f"sys.argv = ['pfcompile', 'filter', '-r', {str(source)!r}, '-w', {str(output)!r},"
+            f" '--engine', {engine!r}]; main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+        )
+        assert done.returncode == 1, done.stderr
+        assert b"cannot be written: File too large" in done.stderr
+        sizes.append(output.stat().st_size)
+    assert sizes == [24 + (limit - 24) // 1016 * 1016] * 2
+
+
+def run_here(*arguments, at=None):
+    """Run the command in this process, with a folder's files as its outputs."""
+    placed = [
+        at / each if at is not None and str(each).startswith("out.") else each for each in arguments
+    ]
+    return in_process.run("filter", *placed)

@@ -1,0 +1,288 @@
+"""A classic program's instructions, one after the other, in LLVM's language.
+
+The meaning is that of `cbpf.interpreter`, without metadata: what loads a word of it ends without a
+match. Offsets `[x + k]` wrap at 2**32, shifts look at the low five bits of X, and a division by
+X = 0 or a load past the captured bytes ends without a match.
+
+Where so many bytes are known to be captured that a load cannot fail, it is not checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.cbpf.isa import (
+    ROW_OF,
+    Ancillary,
+    Class,
+    Instruction,
+    Operand,
+    Place,
+    Row,
+    ancillary_word,
+    successors,
+)
+from pfcompile.errors import InternalError, ProgramError
+from pfcompile.ir.arithmetic import ArithmeticOp
+from pfcompile.ir.comparison import Comparison
+from pfcompile.jit.scan.flows import Arrival, Flow, Registers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pfcompile.jit.scan.text import Text
+
+_OPERATIONS: Final[Mapping[ArithmeticOp, str]] = MappingProxyType(
+    {
+        ArithmeticOp.ADD: "add",
+        ArithmeticOp.SUB: "sub",
+        ArithmeticOp.MUL: "mul",
+        ArithmeticOp.DIV: "udiv",
+        ArithmeticOp.MOD: "urem",
+        ArithmeticOp.AND: "and",
+        ArithmeticOp.OR: "or",
+        ArithmeticOp.XOR: "xor",
+        ArithmeticOp.LSH: "shl",
+        ArithmeticOp.RSH: "lshr",
+    }
+)
+"""LLVM's instructions for the arithmetic (LLVM Language Reference, "Binary Operations")."""
+
+_PREDICATES: Final[Mapping[Comparison, str]] = MappingProxyType(
+    {Comparison.EQ: "eq", Comparison.GT: "ugt", Comparison.GE: "uge"}
+)
+"""LLVM's predicates for the comparisons; that of single bits is none."""
+
+_DIVISIONS: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
+_SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
+_SEARCHES: Final = frozenset({Ancillary.NLATTR, Ancillary.NLATTR_NEST})
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The names of what a filter looks at.
+
+    Attributes:
+        start: Pointer to the captured bytes.
+        captured: Their number, 64 bits.
+        wire: The length on the wire, 32 bits.
+    """
+
+    start: str
+    captured: str
+    wire: str
+
+
+def check_scannable(instructions: Sequence[Instruction]) -> None:
+    """Refuse a program with instructions that only the interpreter has.
+
+    Raises:
+        ProgramError: It searches netlink attributes, which takes a loop.
+    """
+    for instruction in instructions:
+        word = ancillary_word(instruction)
+        if word is not None and word.word in _SEARCHES:
+            raise ProgramError(f"a scan cannot search netlink attributes ({word.dump_name})")
+
+
+def constant_ends(instructions: Sequence[Instruction]) -> list[int]:
+    """Return where each load at a constant offset ends, in bytes from the packet's start."""
+    rows = ((ROW_OF[each.code], each) for each in instructions)
+    return [
+        each.k + row.size
+        for row, each in rows
+        if row.operand in {Operand.ABSOLUTE, Operand.HEADER} and ancillary_word(each) is None
+    ]
+
+
+def jump_targets(instructions: Sequence[Instruction]) -> frozenset[int]:
+    """Return the positions that a jump leads to."""
+    return frozenset(
+        target
+        for position, instruction in enumerate(instructions)
+        if ROW_OF[instruction.code].instruction_class is Class.JMP
+        for target in successors(position, instruction)
+    )
+
+
+def write_filter(
+    instructions: Sequence[Instruction], flow: Flow, packet: Packet, known: int
+) -> None:
+    """Write a program.
+
+    Args:
+        instructions: A program that `check_structure` and `check_scannable` have passed.
+        flow: How control passes; where verdicts go.
+        packet: What it looks at.
+        known: So many bytes are captured whenever it runs.
+    """
+    arrivals: list[list[Arrival]] = [[] for _ in instructions]
+    arrivals[0].append(Arrival(flow.start(), Registers(known=known)))
+    for position, instruction in enumerate(instructions):
+        if not arrivals[position]:
+            continue
+        registers = flow.join(position, arrivals[position])
+        row = ROW_OF[instruction.code]
+        match row.instruction_class:
+            case Class.RET:
+                flow.end(_verdict(flow.text, row, instruction, registers))
+            case Class.JMP:
+                _jump(flow, row, position, instruction, registers, arrivals)
+            case _:
+                after = _Operation(flow, packet, row, instruction, registers).after()
+                if after is None:
+                    flow.reject()
+                else:
+                    way = flow.follow(position + 1)
+                    arrivals[position + 1].append(Arrival(way, after))
+
+
+def _verdict(text: Text, row: Row, instruction: Instruction, registers: Registers) -> str:
+    if row.operand is Operand.CONSTANT:
+        return "true" if instruction.k else "false"
+    return text.value(f"icmp ne i32 {registers.a}, 0")
+
+
+def _jump(
+    flow: Flow,
+    row: Row,
+    position: int,
+    instruction: Instruction,
+    registers: Registers,
+    arrivals: Sequence[list[Arrival]],
+) -> None:
+    ways = successors(position, instruction)
+    if len(set(ways)) == 1:
+        arrivals[ways[0]].append(Arrival(flow.follow(ways[0]), registers))
+        return
+    then, otherwise = ways
+    operand = str(instruction.k) if row.operand is Operand.CONSTANT else registers.x
+    yes, no = flow.fork(_test(flow.text, row, registers.a, operand), then, otherwise)
+    arrivals[then].append(Arrival(yes, registers))
+    arrivals[otherwise].append(Arrival(no, registers))
+
+
+def _test(text: Text, row: Row, a: str, operand: str) -> str:
+    if row.comparison is Comparison.SET:
+        return text.value(f"icmp ne i32 {text.value(f'and i32 {a}, {operand}')}, 0")
+    if row.comparison is None:
+        raise InternalError(f"the row of {row.op.name} lacks its comparison")
+    return text.value(f"icmp {_PREDICATES[row.comparison]} i32 {a}, {operand}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """One instruction that is neither a jump nor a return, at its place."""
+
+    flow: Flow
+    packet: Packet
+    row: Row
+    instruction: Instruction
+    before: Registers
+
+    def after(self) -> Registers | None:
+        """Write it and return the registers behind it; None where it always ends the program."""
+        match self.row.instruction_class:
+            case Class.ST:
+                return self._stored(self.before.a)
+            case Class.STX:
+                return self._stored(self.before.x)
+            case Class.ALU:
+                return replace(self.before, a=self._computed())
+            case Class.MISC:
+                return self._with(self.before.a if self._writes_x else self.before.x)
+            case _:
+                return self._loaded()
+
+    @property
+    def _writes_x(self) -> bool:
+        return Place.X in self.row.writes
+
+    def _with(self, number: str, known: int = 0) -> Registers:
+        """Return the registers with `number` in that which the instruction writes."""
+        known = max(known, self.before.known)
+        if self._writes_x:
+            return replace(self.before, x=number, known=known)
+        return replace(self.before, a=number, known=known)
+
+    def _stored(self, number: str) -> Registers:
+        k = self.instruction.k
+        words = self.before.scratch
+        return replace(self.before, scratch=(*words[:k], number, *words[k + 1 :]))
+
+    def _computed(self) -> str:
+        """Return A after an ALU operation."""
+        text, a = self.flow.text, self.before.a
+        operation = self.row.arithmetic
+        if operation is None:
+            return text.value(f"sub i32 0, {a}")
+        operand = str(self.instruction.k)
+        if self.row.operand is Operand.INDEX:
+            operand = self._index_operand(operation)
+        return text.value(f"{_OPERATIONS[operation]} i32 {a}, {operand}")
+
+    def _index_operand(self, operation: ArithmeticOp) -> str:
+        text, x = self.flow.text, self.before.x
+        if operation in _SHIFTS:
+            return text.value(f"and i32 {x}, 31")
+        if operation in _DIVISIONS:
+            divides = text.value(f"icmp ne i32 {x}, 0")
+            self.flow.guard(divides)
+            return self.flow.guarded(divides, "i32", x, "1")
+        return x
+
+    def _loaded(self) -> Registers | None:
+        k = self.instruction.k
+        match self.row.operand:
+            case Operand.CONSTANT:
+                return self._with(str(k))
+            case Operand.SCRATCH:
+                return self._with(self.before.scratch[k])
+            case Operand.LENGTH:
+                return self._with(self.packet.wire)
+            case Operand.INDIRECT:
+                return self._with(self._at_index())
+            case Operand.HEADER:
+                byte = self._at_constant()
+                text = self.flow.text
+                low = text.value(f"and i32 {byte}, 15")
+                return self._with(text.value(f"shl i32 {low}, 2"), k + 1)
+            case Operand.ABSOLUTE:
+                return self._absolute()
+            case operand:
+                raise InternalError(f"no load has the operand {operand.name}")
+
+    def _absolute(self) -> Registers | None:
+        word = ancillary_word(self.instruction)
+        if word is None:
+            return self._with(self._at_constant(), self.instruction.k + self.row.size)
+        if word.word is Ancillary.ALU_XOR_X:
+            return self._with(self.flow.text.value(f"xor i32 {self.before.a}, {self.before.x}"))
+        return None  # a capture file has no metadata
+
+    def _at_constant(self) -> str:
+        k = self.instruction.k
+        end = k + self.row.size
+        if end > self.before.known:
+            self.flow.guard(self.flow.text.value(f"icmp uge i64 {self.packet.captured}, {end}"))
+        return self._packet_number(str(k))
+
+    def _at_index(self) -> str:
+        text = self.flow.text
+        wrapped = text.value(f"add i32 {self.before.x}, {self.instruction.k}")
+        offset = text.value(f"zext i32 {wrapped} to i64")
+        end = text.value(f"add i64 {offset}, {self.row.size}")
+        inside = text.value(f"icmp ule i64 {end}, {self.packet.captured}")
+        self.flow.guard(inside)
+        return self._packet_number(self.flow.guarded(inside, "i64", offset, "0"))
+
+    def _packet_number(self, offset: str) -> str:
+        """Load a number in network byte order, as 32 bits."""
+        text, bits = self.flow.text, 8 * self.row.size
+        place = text.value(f"getelementptr i8, ptr {self.packet.start}, i64 {offset}")
+        number = text.load(bits, place)
+        if bits > 8:
+            number = text.swapped(bits, number)
+        return number if bits == 32 else text.value(f"zext i{bits} {number} to i32")

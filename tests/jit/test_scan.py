@@ -1,0 +1,178 @@
+"""Native scans give every packet the interpreter's verdict."""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import pytest
+
+import pfcompile
+from pfcompile.cbpf.isa import ANCILLARY_BASE, ROWS, Ancillary, Class, Instruction, Op
+from pfcompile.errors import ProgramError
+from pfcompile.jit.scan import Layout, Scanner
+from pfcompile.jit.scan.gather import FEW
+from pfcompile.jit.scan.walk import MOST_CONDITIONS, scan_text
+from tests.captures.capture_building import pcap
+from tests.cbpf.random_programs import random_packet, random_program
+from tests.generator.packets import packets_for
+from tests.generator.seed import SEED, rerun
+from tests.jit.scanning import Filter, agree
+
+LAYOUT = Layout("<", "captured first", 16, 262_144)
+RERUN = rerun("tests/jit/test_scan.py")
+RANDOM_PROGRAMS = 200
+USUAL = Path(__file__).parents[1] / "filters" / "usual.txt"
+
+
+def file_of(packets, **options) -> bytes:
+    """Return a file of packets, some of which were longer on the wire."""
+    return pcap(
+        [(n, n, data, len(data) + n % 3 * 1000) for n, data in enumerate(packets)], **options
+    )
+
+
+def searches(program) -> bool:
+    words = {ANCILLARY_BASE + Ancillary.NLATTR, ANCILLARY_BASE + Ancillary.NLATTR_NEST}
+    return any(
+        each.code in {Op.LD_W_ABS, Op.LD_H_ABS, Op.LD_B_ABS} and each.k in words for each in program
+    )
+
+
+def test_random_programs():
+    done, seen, matched, packets = 0, set(), 0, 0
+    rng = random.Random(f"scan-{SEED}")
+    while done < RANDOM_PROGRAMS:
+        program = random_program(rng)
+        if searches(program):
+            continue
+        done += 1
+        seen.update(each.code for each in program)
+        content = file_of(random_packet(rng) for _ in range(40))
+        outcome = agree(Filter(program), content, f"{program}\n{RERUN}")
+        matched += outcome.matched
+        packets += outcome.packets
+    assert seen == {row.op for row in ROWS}
+    assert packets // 10 < matched < packets * 9 // 10
+
+
+def test_usual_filters():
+    """On packets that lead down every way of the program, whole and cut at every length."""
+    rng = random.Random(f"usual-{SEED}")
+    lines = map(str.strip, USUAL.read_text().splitlines())
+    texts = [line for line in lines if line and not line.startswith("#")]
+    both = 0
+    for text in rng.sample(texts, 60):
+        program = pfcompile.compile(text, netmask=0xFFFFFF00).instructions
+        packets = [each.data for each in packets_for(program, rng, 30)]
+        packets += [packets[0][:length] for length in range(0, len(packets[0]), 3)]
+        outcome = agree(Filter(program), file_of(packets), f"{text}\n{RERUN}")
+        both += 0 < outcome.matched < outcome.packets
+    assert both > 40
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_lists(optimize):
+    """Longer than what is written without branches."""
+    text = " or ".join(f"host 10.{n}.2.{n * 7 % 256}" for n in range(100))
+    program = pfcompile.compile(text, optimize=optimize).instructions
+    assert len(program) > MOST_CONDITIONS
+    rng = random.Random(f"lists-{SEED}")
+    packets = [each.data for each in packets_for(program, rng, 400)]
+    outcome = agree(Filter(program), file_of(packets), RERUN)
+    assert 0 < outcome.matched < outcome.packets
+
+
+def ret(k: int) -> Instruction:
+    return Instruction(Op.RET_K, 0, 0, k)
+
+
+A = Instruction(Op.RET_A, 0, 0, 0)
+CORNERS = {
+    "offset wraps": [(Op.LDX_IMM, 0xFFFFFFFF), (Op.LD_B_IND, 2)],
+    "offset at the very top": [(Op.LDX_IMM, 0xFFFFFFFE), (Op.LD_W_IND, 0)],
+    "load beyond the slack": [(Op.LD_W_ABS, 200_000)],
+    "load beyond any packet": [(Op.LD_H_ABS, ANCILLARY_BASE - 1)],
+    "header length beyond": [(Op.LDX_MSH, 0xFFFFFFFF), (Op.TXA, 0)],
+    "header length": [(Op.LDX_MSH, 3), (Op.TXA, 0)],
+    "division by X": [(Op.LDX_MSH, 0), (Op.LD_B_ABS, 1), (Op.DIV_X, 0)],
+    "modulus by X": [(Op.LDX_MSH, 0), (Op.LD_B_ABS, 1), (Op.MOD_X, 0)],
+    "shift by X": [(Op.LD_B_ABS, 0), (Op.TAX, 0), (Op.LD_IMM, 1), (Op.LSH_X, 0)],
+    "shift down by X": [(Op.LD_B_ABS, 0), (Op.TAX, 0), (Op.LD_IMM, 1), (Op.RSH_X, 0)],
+    "negation": [(Op.LD_B_ABS, 0), (Op.NEG, 0), (Op.ADD_K, 1)],
+    "wire length": [(Op.LD_LEN, 0), (Op.SUB_K, 1005)],
+    "wire length in X": [(Op.LDX_LEN, 0), (Op.LD_B_IND, 0xFFFFFFFF)],
+    "scratch that was never written": [(Op.LD_MEM, 7), (Op.ADD_K, 0)],
+    "xor with X": [
+        (Op.LDX_MSH, 0),
+        (Op.LD_B_ABS, 0),
+        (Op.LD_W_ABS, ANCILLARY_BASE + Ancillary.ALU_XOR_X),
+    ],
+    "metadata": [(Op.LD_IMM, 1), (Op.LD_W_ABS, ANCILLARY_BASE + Ancillary.VLAN_TAG)],
+}
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_corners(name):
+    program = (*(Instruction(code, 0, 0, k) for code, k in CORNERS[name]), A)
+    packets = [bytes(n) for n in range(9)]
+    packets += [bytes([n, 255 - n, n // 16, n % 7, 1, 2]) for n in range(256)]
+    packets += [bytes(200_004), bytes(199_999) + b"\x01" * 9]
+    agree(Filter(program), file_of(packets), name)
+    # The same where control flow is written as branches.
+    long = (*[Instruction(Op.LD_IMM, 0, 0, 0)] * MOST_CONDITIONS, *program)
+    agree(Filter(long), file_of(packets), name)
+
+
+def test_short_programs_have_no_branch_but_one():
+    """What the packets hold is not branched on, unless they are short."""
+    program = pfcompile.compile("tcp port 443").instructions
+    usual = scan_text(program, LAYOUT, keep=True).split("\nusual:")[1].split("\nnext:")[0]
+    assert "br i1" not in usual
+    assert "phi" not in usual
+
+
+def test_searches_are_refused():
+    program = (Instruction(Op.LD_W_ABS, 0, 0, ANCILLARY_BASE + Ancillary.NLATTR), A)
+    with pytest.raises(ProgramError, match="netlink attributes"):
+        Scanner(program, LAYOUT)
+
+
+def test_invalid_programs_are_refused():
+    with pytest.raises(ProgramError, match="last instruction is not ret"):
+        Scanner((Instruction(Op.LD_IMM, 0, 0, 0),), LAYOUT)
+
+
+def test_a_counter_gathers_nothing():
+    scanner = Scanner((ret(1),), LAYOUT, keep=False)
+    with pytest.raises(ValueError, match="only counts"):
+        scanner.gathered(bytearray(8), 0)
+
+
+def test_returns_of_nothing_are_no_match():
+    content = file_of([b"abc", b"", b"xyz"])
+    assert agree(Filter((ret(0),)), content, "ret 0").matched == 0
+    assert agree(Filter((ret(0xFFFFFFFF),)), content, "ret all").matched == 3
+
+
+def test_every_class_is_tried():
+    classes = {Class(code & 7) for each in CORNERS.values() for code, _ in each}
+    assert classes >= {Class.LD, Class.LDX, Class.ALU, Class.MISC}
+
+
+def test_bytes_of_the_next_record_are_never_the_packet():
+    """A packet that ends early must not be filled up with what follows it."""
+    program = pfcompile.compile("ether[14] = 0x31").instructions
+    short = struct.pack("<4I", 0x31313131, 0, 14, 60) + b"1" * 14
+    content = pcap([]) + short * 50
+    assert agree(Filter(program), content, "short packets").matched == 0
+
+
+def test_many_runs_of_a_block():
+    """As many as are gathered by native code; kept and left records of all lengths."""
+    rng = random.Random(f"runs-{SEED}")
+    packets = [bytes([n % 2]) + rng.randbytes(rng.randrange(200)) for n in range(2001)]
+    program = pfcompile.compile("ether[0] = 1").instructions
+    outcome = agree(Filter(program), file_of(packets), RERUN)
+    assert outcome.matched == 1000 > 10 * FEW
