@@ -214,6 +214,8 @@ def _inside_stack(
 def _require_writable(subject: Subject, pointer: Pointer) -> None:
     if isinstance(pointer.area, PacketArea) and not subject.is_packet_writable:
         raise Unproved(f"writes to the packet, which a {subject.name} program may only read")
+    if isinstance(pointer.area, BlockArea) and pointer.area.is_read_only:
+        raise Unproved(f"writes to the {pointer.area}, which programs may only read")
 
 
 def _load_context(state: State, subject: Subject, pointer: Pointer, size: int) -> Value:

@@ -19,6 +19,7 @@ from pfcompile.ebpf.check.values import (
     Unset,
     Value,
     describe,
+    value_of,
 )
 from pfcompile.ebpf.isa import ARGUMENTS, R0, R1
 from pfcompile.ebpf.maps.vocabulary import MapType
@@ -172,7 +173,7 @@ class _Call:
                 return state.set(R0, UNKNOWN)
             case Result.VALUE_OR_NULL:
                 assert self._map is not None
-                area = BlockArea(self._map.value_size, f"value of {MapArea(self._map)}")
+                area = value_of(self._map)
                 identity, state = state.new_identity()
             case Result.RECORD_OR_NULL:
                 area = BlockArea(self._size, "record", is_record=True)

@@ -23,6 +23,7 @@ from pfcompile.ebpf.check.values import (
     Unset,
     Value,
     describe,
+    value_of,
 )
 from pfcompile.ebpf.isa import (
     ARGUMENTS,
@@ -339,7 +340,7 @@ def _map_value(subject: Subject, value: int) -> Value:
     spec, offset = _map_of(subject, value), value >> 32
     if spec.type is not MapType.ARRAY or spec.max_entries != 1 or offset >= spec.value_size:
         raise Unproved("takes the address of what is no value of an array of one")
-    return Pointer(BlockArea(spec.value_size, f"value of {MapArea(spec)}"), offset)
+    return Pointer(value_of(spec), offset)
 
 
 def _variable(subject: Subject, value: int) -> Value:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.ebpf.check.scalars import ZERO, Scalar
+from pfcompile.ebpf.maps.vocabulary import MapFlag
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.maps.vocabulary import MapSpec
@@ -78,14 +79,22 @@ class BlockArea:
         size: In bytes.
         name: What to call it.
         is_record: Whether it was reserved in a ring buffer, and has to be given back.
+        is_read_only: Whether programs may not write to it (BPF_F_RDONLY_PROG).
     """
 
     size: int
     name: str
     is_record: bool = False
+    is_read_only: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} of {self.size} bytes"
+
+
+def value_of(spec: MapSpec) -> BlockArea:
+    """Return the memory of a map's value."""
+    is_read_only = bool(spec.flags & MapFlag.RDONLY_PROG)
+    return BlockArea(spec.value_size, f"value of {MapArea(spec)}", is_read_only=is_read_only)
 
 
 Area: TypeAlias = ContextArea | StackArea | PacketArea | PacketEndArea | MapArea | BlockArea

@@ -18,13 +18,14 @@ from pfcompile.ebpf.check import (
     analyse,
     check,
 )
-from pfcompile.ebpf.maps.vocabulary import MapSpec, MapType
+from pfcompile.ebpf.maps.vocabulary import MapFlag, MapSpec, MapType
 from pfcompile.errors import ProgramError
 
 MAPS = {
     1: MapSpec(MapType.ARRAY, 4, 16, 4, name="array"),
     2: MapSpec(MapType.RINGBUF, 0, 0, 4096, name="ring"),
     3: MapSpec(MapType.PROG_ARRAY, 4, 4, 4, name="programs"),
+    4: MapSpec(MapType.ARRAY, 4, 16, 1, flags=MapFlag.RDONLY_PROG, name=".rodata"),
 }
 XDP_MAPS = replace(XDP, maps=MAPS)
 GUARD = "r7 = *(u32 *)(r1 + 0)\nr8 = *(u32 *)(r1 + 4)\n"
@@ -267,3 +268,10 @@ def test_ways_that_are_too_many_are_joined():
     checked = check(assemble(text), NO_DATA, budget=2000)
     assert checked.terminates
     assert checked.steps < 1000
+
+
+def test_a_map_that_programs_may_only_read():
+    assert check(assemble("r1 = map[fd:4][0]+0\nr0 = *(u32 *)(r1 + 0)\nexit"), XDP_MAPS).terminates
+    for change in ("*(u32 *)(r1 + 0) = 1", "r2 = 1\nlock *(u32 *)(r1 + 0) += r2"):
+        with pytest.raises(CheckRefusal, match=r"value of map .rodata .* only read"):
+            check(assemble(f"r1 = map[fd:4][0]+0\n{change}\n{END}"), XDP_MAPS)
