@@ -298,8 +298,7 @@ def longest(part, size):
 @pytest.mark.parametrize("size", [500, 4096])
 def test_the_verifier_takes_programs_with_many_ways(part, size):
     instructions = longest(part, size)
-    # Translations for socket, and for tc but for the legacy loads, are like those for xdp.
-    for form in IN_KERNEL if size < 4096 else IN_KERNEL[3:4] + IN_KERNEL[5:]:
+    for form in IN_KERNEL:
         load(translated(instructions, form, VERDICTS["two numbers"])).close()
 
 
