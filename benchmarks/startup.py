@@ -17,13 +17,13 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from measure import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 FILTER: Final = "tcp port 443"
 CAPTURE: Final = ROOT / "pcaps" / "ethernet.pcap"
 IMPORT_RUNS: Final = 5

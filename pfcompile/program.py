@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import Op
 from pfcompile.cbpf.listing import dump
 from pfcompile.facts import link_types
+from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     import socket

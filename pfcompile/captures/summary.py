@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import struct
 import time
-from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.records import NANOSECONDS
 from pfcompile.facts.link_types import by_dlt
+from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pfcompile.captures.records import Record

@@ -11,7 +11,6 @@ A word is classified once, by `classify`, and what is to be read of it is read b
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,6 +21,7 @@ from pfcompile.cbpf.listing import SOCK_FILTER
 from pfcompile.cbpf.reading import parse_program
 from pfcompile.errors import FilterError, ProgramError
 from pfcompile.facts.link_types import dlt_of_linktype
+from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.syntax.parser import Unfinished, parse_partly
 
 STANDARD_INPUT: Final = "-"

@@ -13,7 +13,6 @@ What follows such a line reads back (`ir.text.parse_graph`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -23,6 +22,7 @@ from pfcompile.cbpf.ways import WayLengths, way_lengths
 from pfcompile.errors import FilterError
 from pfcompile.ir.graph import Graph
 from pfcompile.ir.text import print_graph
+from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.passes.pipeline import PASS_NAMES
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ Sources: LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2 at tcpdump.org; packet(7); l
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.isa import (
@@ -22,6 +21,7 @@ from pfcompile.cbpf.isa import (
     Place,
     ancillary_word,
 )
+from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

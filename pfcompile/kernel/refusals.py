@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import sys
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from pfcompile.errors import KernelError
+from pfcompile.lazy_dataclasses import dataclass
 
 
 class Operation(Enum):

@@ -19,7 +19,6 @@ or from bytes before those that it looks at. Whether it pays is counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -50,6 +49,7 @@ from pfcompile.ir.values import (
     variable,
     variables,
 )
+from pfcompile.lazy_dataclasses import dataclass, field
 from pfcompile.passes.expand_sets import comparisons
 from pfcompile.passes.search import improve
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,6 +17,7 @@ from ply import lex
 
 from pfcompile.errors import FilterError, Span
 from pfcompile.facts.named_constants import NAMED_CONSTANTS
+from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.syntax.keywords import BAD, KEYWORDS, OPERATORS, TOKENS
 
 if TYPE_CHECKING:

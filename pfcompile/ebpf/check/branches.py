@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,6 +16,7 @@ from pfcompile.ebpf.check.values import (
     Value,
 )
 from pfcompile.ebpf.isa import Condition
+from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

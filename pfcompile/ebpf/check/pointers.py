@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pfcompile.ebpf.arithmetic import signed
@@ -21,6 +20,7 @@ from pfcompile.ebpf.check.values import (
     describe,
 )
 from pfcompile.ebpf.isa import Arithmetic
+from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.check.states import State

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -40,6 +39,7 @@ from pfcompile.ebpf.isa import (
     wide_value,
 )
 from pfcompile.ebpf.maps.vocabulary import MapType
+from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,0 +1,222 @@
+"""Dataclasses whose methods are written when they are first called.
+
+`dataclasses.dataclass` writes and compiles half a dozen methods for a class while its module is
+loaded, which takes 0.3 ms. A filter's way goes through modules with a hundred such classes, and
+makes objects of one in three. Here a class gets its slots at once, and `__init__`, `__eq__` and
+`__hash__` at their first call.
+
+Such a class behaves as one of the standard library's, for which type checkers and the functions of
+`dataclasses` take it; tests compare the two. Only what most classes need is there: no inheritance,
+no order, no fields that are left out of `__init__` or `__repr__`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from dataclasses import dataclass, field, replace
+else:
+
+    def dataclass(
+        cls: type | None = None,
+        /,
+        *,
+        frozen: bool = False,
+        slots: bool = False,
+        eq: bool = True,
+        weakref_slot: bool = False,
+    ) -> Any:
+        """Return a class with its fields' methods; see `dataclasses.dataclass`."""
+        options = _Options(frozen=frozen, slots=slots, eq=eq, weakref_slot=weakref_slot)
+        return partial(_made, options) if cls is None else _made(options, cls)
+
+    def field(
+        *,
+        default: Any = ...,
+        default_factory: Callable[[], Any] | None = None,
+        compare: bool = True,
+        kw_only: bool = False,
+    ) -> Any:
+        """Say more of a field than its type; see `dataclasses.field`.
+
+        Fields that are given by keyword only come last.
+        """
+        return _Field(default, default_factory, compare=compare, kw_only=kw_only)
+
+    def replace(instance: Any, /, **changes: Any) -> Any:
+        """Return a copy with other values of some fields; see `dataclasses.replace`."""
+        return type(instance)(**{**dict(_items(instance)), **changes})
+
+
+__all__ = ["dataclass", "field", "replace"]
+
+_NO_DEFAULT: Final = ...
+
+
+class _Options:
+    """What is said of a class."""
+
+    def __init__(self, *, frozen: bool, slots: bool, eq: bool, weakref_slot: bool) -> None:
+        self.frozen = frozen
+        self.slots = slots
+        self.eq = eq
+        self.weakref_slot = weakref_slot
+
+
+class _Field:
+    """What is said of a field."""
+
+    def __init__(
+        self,
+        default: Any = _NO_DEFAULT,
+        default_factory: Callable[[], Any] | None = None,
+        *,
+        compare: bool = True,
+        kw_only: bool = False,
+    ) -> None:
+        self.default = default
+        self.default_factory = default_factory
+        self.compare = compare
+        self.kw_only = kw_only
+
+
+class _Later:
+    """A member of a class that is made when it is first asked for, and takes this one's place."""
+
+    __slots__ = ("_make", "_name", "_owner")
+
+    def __init__(self, make: Callable[[type], Any]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        setattr(self._owner, self._name, self._make(self._owner))
+        return getattr(owner if instance is None else instance, self._name)
+
+
+def _made(options: _Options, cls: type) -> type:
+    """Return `cls` made anew, as slots need it, with the members that are its own first."""
+    own = dict(vars(cls))
+    fields: dict[str, _Field] = {}
+    for name in cls.__annotations__:
+        given = own.pop(name, _NO_DEFAULT)
+        fields[name] = given if isinstance(given, _Field) else _Field(given)
+    del own["__dict__"], own["__weakref__"]
+    members: dict[str, Any] = {
+        "__qualname__": cls.__qualname__,
+        "__field_names__": tuple(fields),
+        "__match_args__": tuple(name for name, known in fields.items() if not known.kw_only),
+        "__dataclass_fields__": _Later(partial(_standard_fields, fields)),
+        "__init__": _Later(partial(_write_init, fields, options)),
+        "__repr__": _repr,
+    }
+    if options.slots:
+        members["__slots__"] = (*fields, *(("__weakref__",) if options.weakref_slot else ()))
+    if options.frozen:
+        members |= {"__setattr__": _refuse_setting, "__delattr__": _refuse_deleting}
+    if options.frozen and options.slots:
+        members |= {"__getstate__": _state, "__setstate__": _set_state}
+    if options.eq:
+        compared = "".join(f"{{0}}.{name}, " for name, known in fields.items() if known.compare)
+        members["__eq__"] = _Later(partial(_write_eq, compared))
+        members["__hash__"] = _Later(partial(_write_hash, compared)) if options.frozen else None
+    return type(cls)(cls.__name__, cls.__bases__, members | own)
+
+
+def _write_init(fields: Mapping[str, _Field], options: _Options, cls: type) -> Any:
+    names: dict[str, Any] = {"_set": object.__setattr__, "_not_given": _NO_DEFAULT}
+    parameters = ["self"]
+    lines = [" pass"]
+    for name, known in fields.items():
+        value = name
+        if known.kw_only and "*" not in parameters:
+            parameters.append("*")
+        if known.default_factory is not None:
+            names[f"_make_{name}"] = known.default_factory
+            parameters.append(f"{name}=_not_given")
+            value = f"_make_{name}() if {name} is _not_given else {name}"
+        elif known.default is _NO_DEFAULT:
+            parameters.append(name)
+        else:
+            names[f"_default_{name}"] = known.default
+            parameters.append(f"{name}=_default_{name}")
+        if options.slots:
+            names[f"_set_{name}"] = getattr(cls, name).__set__
+            lines.append(f" _set_{name}(self, {value})")
+        else:
+            lines.append(f" _set(self, {name!r}, {value})")
+    if hasattr(cls, "__post_init__"):
+        lines.append(" self.__post_init__()")
+    return _written(cls, "__init__", f"({', '.join(parameters)}):\n" + "\n".join(lines), names)
+
+
+def _write_eq(compared: str, cls: type) -> Any:
+    own, others = compared.format("self"), compared.format("other")
+    text = f"(self, other):\n return ({own}) == ({others}) if other.__class__ is self.__class__"
+    return _written(cls, "__eq__", text + " else NotImplemented", {})
+
+
+def _write_hash(compared: str, cls: type) -> Any:
+    return _written(cls, "__hash__", f"(self):\n return hash(({compared.format('self')}))", {})
+
+
+def _written(cls: type, name: str, text: str, names: dict[str, Any]) -> Any:
+    """Return the function that `text` is, from its parameters on, as a method of `cls`."""
+    exec(f"def {name}{text}", names)  # noqa: S102 - as the standard library does
+    names[name].__module__ = cls.__module__
+    names[name].__qualname__ = f"{cls.__qualname__}.{name}"
+    return names[name]
+
+
+def _standard_fields(fields: Mapping[str, _Field], cls: type) -> Any:
+    """Return what the standard library keeps in a class, so that it takes ours for one of its."""
+    import dataclasses  # noqa: PLC0415 - loads `inspect`, which loads much
+
+    members = {"__annotations__": cls.__annotations__}
+    for name, known in fields.items():
+        members[name] = dataclasses.field(
+            default=dataclasses.MISSING if known.default is _NO_DEFAULT else known.default,
+            default_factory=known.default_factory or dataclasses.MISSING,
+            compare=known.compare,
+            kw_only=known.kw_only,
+        )
+    return vars(dataclasses.dataclass(type(cls.__name__, (), members)))["__dataclass_fields__"]
+
+
+# Methods that are the same for all classes.
+
+
+def _items(self: Any) -> list[tuple[str, Any]]:
+    return [(name, getattr(self, name)) for name in self.__field_names__]
+
+
+def _repr(self: Any) -> str:
+    shown = ", ".join(f"{name}={value!r}" for name, value in _items(self))
+    return f"{self.__class__.__qualname__}({shown})"
+
+
+def _refuse_setting(_self: Any, name: str, _value: object) -> NoReturn:
+    from dataclasses import FrozenInstanceError  # noqa: PLC0415 - see _standard_fields
+
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_deleting(_self: Any, name: str) -> NoReturn:
+    from dataclasses import FrozenInstanceError  # noqa: PLC0415 - see _standard_fields
+
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> list[Any]:
+    return [value for _, value in _items(self)]
+
+
+def _set_state(self: Any, state: list[Any]) -> None:
+    for name, value in zip(self.__field_names__, state, strict=True):
+        object.__setattr__(self, name, value)
