@@ -1,14 +1,18 @@
 """Make the captures in this folder: `python pcaps/make.py [FOLDER]`.
 
-Every byte is fixed, so that making them again gives the same files. The packets are scapy's; the
+Every byte is fixed, so that making them again gives the same files; of the compressed ones in
+`archive` the bytes may be others with another version of a library. The packets are scapy's; the
 files around them are written here, by hand, since scapy writes few of the forms that exist and the
 tests want an opinion other than `pfcompile.captures`'.
 """
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import struct
 import sys
+from functools import partial
 from pathlib import Path
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -205,11 +209,23 @@ def files() -> dict[str, bytes]:
     return made
 
 
+ARCHIVED = {
+    "ethernet.pcap.gz": partial(gzip.compress, mtime=0),
+    "mixed.pcapng.xz": lzma.compress,
+}
+"""What is in `archive`, and what compresses it."""
+
+
 def main() -> None:
     """Write the files into this folder, or the one that is named."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    for name, content in files().items():
+    made = files()
+    for name, content in made.items():
         (folder / name).write_bytes(content)
+    archive = folder / "archive"
+    archive.mkdir(exist_ok=True)
+    for name, compress in ARCHIVED.items():
+        (archive / name).write_bytes(compress(made[name.rpartition(".")[0]]))
 
 
 if __name__ == "__main__":

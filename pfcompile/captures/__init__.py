@@ -2,7 +2,9 @@
 
 ::
 
-    bytes of a file, a pipe or standard input
+    a path, standard input, a stream, a URL or a folder
+       │  folders     the captures that a folder or a pattern stands for
+       │  inputs      opens a source; compression, decompressed, streams, remote: what that takes
        │  window     big blocks, the unread tail carried along, never a seek
        │  pcap       walks the records of a classic file
        │  native     the same with what filters whole blocks at once

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pfcompile.captures import pcap, pcapng
+from pfcompile.captures.compression import find_compression
+from pfcompile.captures.inputs import STANDARD_INPUT, Source, name_of, open_source
 from pfcompile.captures.records import Item, PcapHeader, Record
-from pfcompile.captures.window import BLOCK_SIZE, ByteStream, Window
-from pfcompile.errors import CaptureError
+from pfcompile.captures.window import BLOCK_SIZE, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-STANDARD_INPUT: Final = "-"
+    from pfcompile.captures.window import ByteStream
+
+__all__ = [
+    "FOREIGN_MAGICS",
+    "MAGIC_LENGTH",
+    "STANDARD_INPUT",
+    "Source",
+    "is_capture",
+    "name_of",
+    "open_source",
+    "read_items",
+    "read_records",
+    "walk_items",
+]
 
 Walked = TypeVar("Walked")
 
-Source: TypeAlias = str | PathLike[str] | ByteStream
-"""A capture to read: a path, "-" for standard input, or a binary stream."""
-
-_MAGIC_LENGTH: Final = 4
-_SECTION_START: Final = pcapng.SECTION_HEADER.to_bytes(_MAGIC_LENGTH)
+MAGIC_LENGTH: Final = 4
+_SECTION_START: Final = pcapng.SECTION_HEADER.to_bytes(MAGIC_LENGTH)
 
 FOREIGN_MAGICS: Final[dict[bytes, str]] = {
-    b"\x1f\x8b": "it is compressed with gzip",
-    b"\x28\xb5\x2f\xfd": "it is compressed with zstd",
-    b"\xfd7zX": "it is compressed with xz",
-    b"BZh": "it is compressed with bzip2",
-    b"\x04\x22\x4d\x18": "it is compressed with lz4",
-    b"snoo": "it is a snoop capture",
+    b"snoop": "it is a snoop capture",
+    b"PK\x03\x04": "it is a zip archive",
+    b"7z\xbc\xaf": "it is a 7z archive",
+    b"\x1f\x9d": "it is compressed with compress",
+    b"\x02\x21\x4c\x18": "it is compressed with lz4, in its old format",
 }
 """How files begin that people take for captures that can be read."""
 
@@ -69,15 +75,15 @@ def walk_items(
         window: The capture, from its first byte.
         walk_pcap: What walks the records of a pcap file, behind its header.
     """
-    if not window.extend(_MAGIC_LENGTH):
+    if not window.extend(MAGIC_LENGTH):
         raise window.damaged(f"the file header is cut short: {len(window.data)} bytes in all")
-    start = window.data[:_MAGIC_LENGTH]
+    start = window.data[:MAGIC_LENGTH]
     if start == _SECTION_START:
         yield from pcapng.walk(window)
         return
     found = pcap.find_magic(start)
     if found is None:
-        raise window.damaged(_unknown_format(start))
+        raise window.damaged(_unknown_format(window.data))
     header = pcap.read_header(window, *found)
     yield header
     yield from walk_pcap(window, header)
@@ -92,43 +98,17 @@ def read_records(
             yield item
 
 
-def name_of(source: Source) -> str:
-    """Return what errors call a source."""
-    if isinstance(source, (str, PathLike)):
-        return str(source)
-    return str(getattr(source, "name", "stream"))
-
-
-@contextmanager
-def open_source(source: Source) -> Iterator[ByteStream]:
-    """Open a file for reading without a buffer of its own, and close it in the end.
-
-    Standard input ("-") and streams are given back as they are, and stay open.
-
-    Raises:
-        CaptureError: It cannot be opened.
-    """
-    if not isinstance(source, (str, PathLike)):
-        yield source
-        return
-    path = str(source)
-    if path == STANDARD_INPUT:
-        if sys.stdin is None:
-            raise CaptureError("standard input is closed", STANDARD_INPUT)
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = Path(path).open("rb", buffering=0)  # noqa: SIM115
-    except OSError as error:
-        raise CaptureError(f"cannot be opened: {error.strerror or error}", path) from error
-    except ValueError as error:  # a NUL in the name
-        raise CaptureError(f"cannot be opened: {error}", path) from error
-    with stream:
-        yield stream
+def is_capture(start: bytes) -> bool:
+    """Tell whether what begins with `start`, of `MAGIC_LENGTH` bytes, is a capture."""
+    return start == _SECTION_START or pcap.find_magic(start) is not None
 
 
 def _unknown_format(start: bytes) -> str:
+    """Return what is said of a stream that begins so, or if it is longer, as at least so."""
+    compression = find_compression(start)
+    if compression is not None:
+        return f"unknown file format: it is compressed with {compression.name}"
     for magic, meaning in FOREIGN_MAGICS.items():
         if start.startswith(magic):
             return f"unknown file format: {meaning}"
-    return f"unknown file format: it begins with {start.hex(' ')}"
+    return f"unknown file format: it begins with {start[:MAGIC_LENGTH].hex(' ')}"
