@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import click
 
 from pfcompile.captures.filtering import Stats, Tally, filter_captures
+from pfcompile.captures.folders import expand
+from pfcompile.captures.inputs import STANDARD_INPUT, local_path, size_of
 from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file
-from pfcompile.captures.reader import STANDARD_INPUT
 from pfcompile.captures.records import Item, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import Format, open_writer
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from pfcompile.captures.filtering import Destination
+    from pfcompile.captures.inputs import Source
     from pfcompile.files import Programs
     from pfcompile.program import Program
 
@@ -43,7 +44,12 @@ PROGRESS_AFTER: Final = 1.0
 
 @click.command("filter")
 @click.option(
-    "-r", "inputs", multiple=True, required=True, metavar="IN", help="Read this; '-' is stdin."
+    "-r",
+    "inputs",
+    multiple=True,
+    required=True,
+    metavar="IN",
+    help="Read this file, all captures in this folder, or a URL, compressed or not; '-' is stdin.",
 )
 @click.option("-w", "output", metavar="OUT", help="Write a capture; '-' is stdout.")
 @click.option("-c", "limit", type=click.IntRange(min=1), metavar="N", help="Stop after N matches.")
@@ -91,7 +97,9 @@ def command(
     Without -w or --count, prints a line a packet: local time (TZ=UTC for UTC), protocol, addresses
     and ports as numbers, length on the wire and in the file. No EXPR matches every packet.
     """
-    _check_usage(inputs, output, count=count, write_format=write_format)
+    unreadable: list[PfcompileError] = []
+    sources = expand(inputs, unreadable.append)
+    _check_usage(sources, output, count=count, write_format=write_format)
     text = common.expression(words, expression_file)
     chosen = None if write_format is None else Format(write_format)
     destination: AbstractContextManager[Destination] = (
@@ -100,13 +108,13 @@ def command(
     tally = Tally()
     status = 0
 
-    def on_damage(error: CaptureError) -> None:
+    def on_damage(error: PfcompileError) -> None:
         nonlocal status
         status = common.STATUS_FAILED
         bar.close()
         common.complain(error)
 
-    bar = _ProgressBar(inputs, wanted=output not in {None, STANDARD_OUTPUT} or count)
+    bar = _ProgressBar(sources, wanted=output not in {None, STANDARD_OUTPUT} or count)
     try:
         programs = _programs(
             text,
@@ -117,9 +125,11 @@ def command(
             names=not no_names,
             protochain_headers=protochain_headers,
         )
+        for each in unreadable:
+            on_damage(each)
         with bar, destination as taker:
             filter_captures(
-                inputs,
+                sources,
                 taker,
                 programs,
                 tally=tally,
@@ -148,7 +158,7 @@ def command(
 
 
 def _check_usage(
-    inputs: Sequence[str], output: str | None, *, count: bool, write_format: str | None
+    inputs: Sequence[Source], output: str | None, *, count: bool, write_format: str | None
 ) -> None:
     """Refuse what cannot be meant, before anything is opened for writing."""
     if inputs.count(STANDARD_INPUT) > 1:
@@ -163,7 +173,8 @@ def _check_usage(
         if sys.stdout is not None and sys.stdout.isatty():
             raise click.UsageError("a capture is not written to a terminal")
     for each in inputs:
-        if is_same_file(output, each):
+        path = STANDARD_INPUT if each == STANDARD_INPUT else local_path(each)
+        if path is not None and is_same_file(output, path):
             raise click.UsageError(f"-w {output} would overwrite the input {each}")
 
 
@@ -231,11 +242,11 @@ def _lines(*, count: bool) -> Destination:
 class _ProgressBar:
     """A progress bar on standard error, for long inputs, where a person looks at it."""
 
-    def __init__(self, inputs: Sequence[str], *, wanted: bool) -> None:
+    def __init__(self, inputs: Sequence[Source], *, wanted: bool) -> None:
         """Prepare; nothing is shown, and rich not loaded, before `PROGRESS_AFTER` seconds.
 
         Args:
-            inputs: The captures, whose sizes give the total where all are files.
+            inputs: The captures, whose sizes give the total where all are known.
             wanted: False where lines go to standard output, which the bar would disturb.
         """
         self._shown = wanted and sys.stderr is not None and sys.stderr.isatty()
@@ -297,16 +308,9 @@ class _ProgressBar:
 
     def _total(self) -> int | None:
         """Return the bytes in all inputs, or None where that cannot be known."""
-        total = 0
-        for each in self._inputs:
-            try:
-                path = Path(each)
-                if each == STANDARD_INPUT or not path.is_file():
-                    return None
-                total += path.stat().st_size
-            except OSError:
-                return None
-        return total
+        sizes = [size_of(each) for each in self._inputs]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
 
 
 def _summary(stats: Stats) -> str:
