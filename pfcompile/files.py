@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import warnings
 from enum import Enum
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures import filtering
-from pfcompile.captures.reader import STANDARD_INPUT
+from pfcompile.captures.filtering import Plan
+from pfcompile.captures.inputs import name_of, size_of
+from pfcompile.captures.native import Wanted
 from pfcompile.compiler import compile as compile_text
-from pfcompile.errors import ProgramError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from os import PathLike
 
     from pfcompile.captures.filtering import Matcher, Stats
-    from pfcompile.captures.native import BlockScanner
-    from pfcompile.captures.reader import Source
-    from pfcompile.captures.records import PcapHeader
+    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.native import Scans
     from pfcompile.captures.writer import Format
-    from pfcompile.cbpf.isa import Instruction
+    from pfcompile.jit.scan import Scanners
     from pfcompile.names.answers import Resolver
     from pfcompile.program import Program
 
@@ -42,80 +41,87 @@ class Engine(Enum):
     INTERP = "interp"
 
 
-class Programs:
-    """The programs of one expression, each made when a link type first needs it.
+COPIES: Final = Wanted(copies=True)
 
-    An instance is a `captures.filtering.ProgramFor`, and its `scanner` a `ScannerFor`.
+
+class Programs:
+    """The programs of some expressions, each made when a link type first needs it.
+
+    An instance is a `captures.filtering.ProgramFor`, and its `scans` a `ScansFor`.
     """
 
     def __init__(
         self,
-        compiled: Callable[[int, int], Program],
+        compiled: Sequence[Callable[[int, int], Program]],
         engine: Engine = Engine.AUTO,
         *,
-        keep: bool = True,
+        wanted: Wanted = COPIES,
+        cached: bool = True,
         complain: Callable[[str], None],
     ) -> None:
         """Prepare; nothing is compiled yet.
 
         Args:
-            compiled: Compiles the expression for a link type (DLT value) and snaplen.
+            compiled: For each expression what compiles it for a link type (DLT value) and snaplen.
             engine: What runs the programs.
-            keep: Whether the packets that match are wanted, or only their number.
+            wanted: What is wanted of packets beside their number.
+            cached: Whether native code may be taken from the user's cache, and is kept there.
             complain: Told, once, why there is no native code where there should be.
         """
         self._compiled = compiled
         self._engine = engine
-        self._keep = keep
+        self._wanted = wanted
+        self._cached = cached
         self._complain = complain
-        self._programs: dict[int, Program] = {}
-        self._scanners: dict[tuple[int, str, str, int], BlockScanner] = {}
+        self._programs: dict[int, list[Program]] = {}
+        self._scanners: Scanners | None = None
         self._bytes_seen = 0
+        self._lock = Lock()  # threads that scan ask for programs, too
 
     def __call__(self, dlt: int, snaplen: int) -> Matcher:
-        """Return the interpreter of the program for a link type."""
-        return self._program(dlt, snaplen).match
+        """Return the interpreter of the programs for a link type; see `filtering.Matcher`."""
+        matches = [program.match for program in self._for(dlt, snaplen)]
+        if len(matches) == 1:
+            return matches[0]
 
-    def scanner(self, source: Source, header: PcapHeader) -> BlockScanner | None:
-        """Return native code for a pcap file, or None where the interpreter is to serve."""
+        def bits(packet: bytes, wire_length: int) -> int:
+            verdicts = (bool(match(packet, wire_length)) for match in matches)
+            return sum(verdict << number for number, verdict in enumerate(verdicts))
+
+        return bits
+
+    def scans(self, source: Source) -> Scans | None:
+        """Return what makes native code for a capture, or None where the interpreter serves."""
         if not self._is_worth_it(source):
             return None
-        dlt, dialect = header.interface.dlt, header.dialect
-        key = (dlt, dialect.byte_order, dialect.lengths, dialect.extra_header)
-        if key not in self._scanners:
-            program = self._program(dlt, header.interface.filter_snaplen)
-            scanner = self._native(program.instructions, header)
-            if scanner is None:
-                return None
-            self._scanners[key] = scanner
-        return self._scanners[key]
+        from pfcompile.jit.scan import CaptureScans, Scanners  # noqa: PLC0415 - loads much
 
-    def _program(self, dlt: int, snaplen: int) -> Program:
-        if dlt not in self._programs:
-            self._programs[dlt] = self._compiled(dlt, snaplen)
-        return self._programs[dlt]
+        if self._scanners is None:
+            self._scanners = Scanners(
+                lambda dlt, snaplen: [each.instructions for each in self._for(dlt, snaplen)],
+                len(self._compiled),
+                self._wanted,
+                cached=self._cached,
+                give_up=self._give_up,
+            )
+        return CaptureScans(self._scanners, name_of(source))
+
+    def _for(self, dlt: int, snaplen: int) -> list[Program]:
+        with self._lock:
+            if dlt not in self._programs:
+                self._programs[dlt] = [each(dlt, snaplen) for each in self._compiled]
+            return self._programs[dlt]
 
     def _is_worth_it(self, source: Source) -> bool:
-        if self._engine is Engine.AUTO:
-            self._bytes_seen += _size(source)
-            return self._bytes_seen >= WORTH_COMPILING
-        return self._engine is Engine.NATIVE
+        if self._engine is not Engine.AUTO:
+            return self._engine is Engine.NATIVE
+        size = size_of(source)
+        self._bytes_seen += WORTH_COMPILING if size is None else size
+        return self._bytes_seen >= WORTH_COMPILING
 
-    def _native(
-        self, instructions: tuple[Instruction, ...], header: PcapHeader
-    ) -> BlockScanner | None:
-        try:
-            from pfcompile.jit.scan import Layout, Scanner  # noqa: PLC0415 - loads LLVM
-
-            return Scanner(instructions, Layout.of(header), keep=self._keep)
-        except ProgramError as error:  # it is one for the interpreter only
-            reason = str(error)
-        # llvmlite: missing, broken, or too old to have what is asked of it.
-        except (ImportError, OSError, RuntimeError, AttributeError) as error:
-            reason = f"LLVM cannot be used: {error}"
+    def _give_up(self, reason: str) -> None:
         self._engine = Engine.INTERP
         self._complain(f"no native code, so the interpreter filters: {reason}")
-        return None
 
 
 def program_for(
@@ -158,6 +164,7 @@ def filter_file(
     write_format: Format | None = None,
     limit: int | None = None,
     engine: str = Engine.AUTO.value,
+    jobs: int = 1,
 ) -> Stats:
     """Write the packets of a capture that match `text` to another one, unchanged.
 
@@ -170,8 +177,9 @@ def filter_file(
         write_format: The format; None takes it from the destination's name, or the source.
         limit: Stop after this many matches, at least 1.
         engine: "native" runs the filter as native code, "interp" in the interpreter; "auto" is
-            native for files of at least `WORTH_COMPILING` bytes. Native code is for pcap files;
-            pcapng files are always the interpreter's. The result is the same.
+            native for what has at least `WORTH_COMPILING` bytes, or has a size that cannot be
+            known. The result is the same.
+        jobs: How many threads scan, at least 1, where native code does. The result is the same.
 
     Raises:
         FilterError: The expression is wrong for a link type in the file.
@@ -182,26 +190,12 @@ def filter_file(
         RuntimeWarning: There is no native code, and the interpreter has filtered.
     """
     programs = Programs(
-        program_for(text, optimize=optimize, resolver=resolver),
+        [program_for(text, optimize=optimize, resolver=resolver)],
         Engine(engine),
+        wanted=Wanted(copies=True, limit=limit is not None),
         complain=lambda reason: warnings.warn(reason, RuntimeWarning, stacklevel=2),
     )
+    plan = Plan(limit=limit, jobs=jobs, scans_for=programs.scans)
     return filtering.filter_file(
-        source,
-        destination,
-        programs,
-        write_format=write_format,
-        limit=limit,
-        scanner_for=programs.scanner,
+        source, destination, programs, write_format=write_format, plan=plan
     )
-
-
-def _size(source: Source) -> int:
-    """Return the bytes of a regular file, by its path or on standard input; 0 for all else."""
-    if not isinstance(source, (str, os.PathLike)):
-        return 0
-    try:
-        found = os.fstat(0) if str(source) == STANDARD_INPUT else os.stat(source)  # noqa: PTH116
-    except (OSError, ValueError):  # opening it will say what is wrong
-        return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0

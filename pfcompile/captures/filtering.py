@@ -2,7 +2,7 @@
 
 This layer knows no compiler: it is given a function that makes a matcher for a link type, and
 asks it once for each that occurs. `scan` is the one loop over packets. It can be given something
-that filters blocks of a pcap file at once; then it sees their counts, and what was kept.
+that filters whole blocks of a capture; then it sees their sums, and what was kept.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from pfcompile.captures import native, pcap
-from pfcompile.captures.native import BlockScanner, Run
+from pfcompile.captures.extents import Extents
+from pfcompile.captures.native import NO_LIMIT, Counted, Run
 from pfcompile.captures.output import is_same_file
-from pfcompile.captures.reader import Source, name_of, open_source, read_items, walk_items
-from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record
-from pfcompile.captures.window import Window
+from pfcompile.captures.parallel import read_captures
+from pfcompile.captures.reader import Source, name_of, open_source, read_items
+from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record, Section
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError
 from pfcompile.facts.link_types import KNOWN_DLTS
@@ -27,15 +26,17 @@ from pfcompile.facts.link_types import KNOWN_DLTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pfcompile.captures.native import Scans
+
 Matcher: TypeAlias = Callable[[bytes, int], int]
-"""Takes a packet's captured bytes and its wire length; not 0 means that it matches."""
+"""Takes a packet's captured bytes and its wire length; not 0 means that it matches. Where there are
+several filters, each has a bit, the first the lowest."""
 
 ProgramFor: TypeAlias = Callable[[int, int], Matcher]
 """Makes the matcher for a link type (its DLT number) and a snapshot length."""
 
-
-ScannerFor: TypeAlias = Callable[[Source, PcapHeader], BlockScanner | None]
-"""Gives what filters the blocks of a pcap file at once; None: its packets go one by one."""
+ScansFor: TypeAlias = "Callable[[Source], Scans | None]"
+"""Gives what filters a capture in blocks; None: its packets go one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +60,40 @@ class Stats:
 
 @dataclass(slots=True)
 class Tally:
-    """The counts of a run that goes on; still true when it is interrupted."""
+    """The counts of a run that goes on; still true when it is interrupted.
+
+    Attributes:
+        packets: Packets read.
+        bytes: Their captured bytes.
+        counts: For each filter, how many matched.
+        count_bytes: For each filter, their captured bytes.
+        extents: The same with times for each interface, of the first filter; None where nobody
+            asks for it.
+        started: When it began (`time.monotonic`).
+    """
 
     packets: int = 0
-    matched: int = 0
     bytes: int = 0
-    matched_bytes: int = 0
+    counts: list[int] = field(default_factory=lambda: [0])
+    count_bytes: list[int] = field(default_factory=lambda: [0])
+    extents: Extents | None = None
     started: float = field(default_factory=time.monotonic)
 
+    @classmethod
+    def of(cls, filters: int, *, extents: bool = False) -> Tally:
+        """Return one for so many filters, with times or without."""
+        made = Extents() if extents else None
+        return cls(counts=[0] * filters, count_bytes=[0] * filters, extents=made)
+
+    @property
+    def matched(self) -> int:
+        """How many packets the first filter matched."""
+        return self.counts[0]
+
     def stats(self) -> Stats:
-        """Return the counts as they are now."""
-        return Stats(
-            self.packets,
-            self.matched,
-            self.bytes,
-            self.matched_bytes,
-            time.monotonic() - self.started,
-        )
-
-
-Walk: TypeAlias = "Callable[[Window, PcapHeader], Iterator[Record | Run]]"
-"""Walks the records of a pcap file, one by one or in runs."""
+        """Return the counts as they are now, with those of the first filter."""
+        seconds = time.monotonic() - self.started
+        return Stats(self.packets, self.counts[0], self.bytes, self.count_bytes[0], seconds)
 
 
 class Destination(Protocol):
@@ -94,10 +108,16 @@ class Destination(Protocol):
 
 @runtime_checkable
 class RunDestination(Protocol):
-    """A destination that takes the kept records of a block together."""
+    """A destination that takes the kept records of some blocks together."""
 
-    def write_run(self, run: Run) -> None:
-        """Take what a scan of one block has kept."""
+    def write_run(self, run: Run, number: int) -> None:
+        """Take what filter `number` has kept."""
+
+
+def check_link_type(dlt: int, path: str) -> None:
+    """Raise CaptureError where there is no such link type (DLT value)."""
+    if dlt not in KNOWN_DLTS:
+        raise CaptureError(f"unknown data link type {dlt}", path)
 
 
 class Matchers:
@@ -112,10 +132,11 @@ class Matchers:
         self._program_for = program_for
         self._made: dict[int, Matcher] = {}
         self._unused: Interface | None = None
+        self._proved = False
 
     def __bool__(self) -> bool:
         """Tell whether any has been made."""
-        return bool(self._made)
+        return self._proved or bool(self._made)
 
     def matcher(self, interface: Interface) -> Matcher:
         """Return the filter for the interface's link type.
@@ -127,10 +148,13 @@ class Matchers:
         dlt = interface.dlt
         matcher = self._made.get(dlt)
         if matcher is None:
-            if dlt not in KNOWN_DLTS:
-                raise CaptureError(f"unknown data link type {dlt}", self.path)
+            check_link_type(dlt, self.path)
             matcher = self._made[dlt] = self._program_for(dlt, interface.filter_snaplen)
         return matcher
+
+    def prove(self) -> None:
+        """Take it from a scan that the expression is good."""
+        self._proved = True
 
     def note(self, interface: Interface) -> None:
         """Remember an interface that may turn out to have no packets."""
@@ -139,31 +163,35 @@ class Matchers:
 
     def check(self) -> None:
         """Make one filter if no packet has needed any, so that a bad expression is never silent."""
-        if not self._made and self._unused is not None:
+        if not self and self._unused is not None:
             self.matcher(self._unused)
 
 
 def scan(
-    items: Iterable[Item | Run],
+    items: Iterable[Item | Run | Counted],
     matchers: Matchers,
-    destination: Destination,
+    destinations: Sequence[Destination],
     tally: Tally,
     limit: int | None = None,
 ) -> bool:
-    """Give the records that match, and everything that is no record, to `destination`.
+    """Give the records that match, and everything that is no record, to the destinations.
 
     Args:
         items: What a capture is made of.
-        matchers: The filter.
-        destination: Takes what is kept.
+        matchers: The filters.
+        destinations: One for each filter; takes what that keeps.
         tally: Counts, on from what it says.
-        limit: Stop when the tally has this many matches, at least 1; None: do not stop.
+        limit: Stop when the tally has this many matches of the first filter, at least 1; None: do
+            not stop.
 
     Returns:
         Whether there may be more to scan: False when the limit is reached.
     """
     interface: Interface | None = None
     match: Matcher | None = None
+    section = 0
+    extents = tally.extents
+    several = len(destinations) > 1
     for item in items:
         if isinstance(item, Record):
             if match is None or item.interface is not interface:
@@ -171,95 +199,128 @@ def scan(
                 match = matchers.matcher(interface)
             tally.packets += 1
             tally.bytes += len(item.data)
-            if not match(item.data, item.wire_length):
+            verdict = match(item.data, item.wire_length)
+            if extents is not None:
+                matches = verdict & 1 if several else verdict
+                extents.add_packet(matchers.path, section, item, matches=bool(matches))
+            if not verdict:
                 continue
-            tally.matched += 1
-            tally.matched_bytes += len(item.data)
-            destination.write(item)
+            for number, destination in enumerate(destinations):
+                if not several or verdict >> number & 1:
+                    tally.counts[number] += 1
+                    tally.count_bytes[number] += len(item.data)
+                    destination.write(item)
             if tally.matched == limit:
                 return False
         elif isinstance(item, Run):
-            _keep_run(item, destination, tally)
+            matchers.prove()
+            _keep_run(item, destinations, tally)
             if tally.matched == limit:
                 return False
+        elif isinstance(item, Counted):
+            if extents is not None:
+                extents.add(item)
         else:
             if isinstance(item, PcapHeader):
                 matchers.matcher(item.interface)
             elif isinstance(item, InterfaceBlock):
                 matchers.note(item.interface)
-            destination.write(item)
+            elif isinstance(item, Section):
+                section += 1
+            if extents is not None and isinstance(item, PcapHeader | InterfaceBlock):
+                extents.begin(matchers.path, section, item.interface)
+            for destination in destinations:
+                destination.write(item)
     return True
 
 
-def _keep_run(run: Run, destination: Destination, tally: Tally) -> None:
-    """Count a scanned block, and give what it kept to `destination`."""
-    scanned = run.scanned
-    tally.packets += scanned.packets
-    tally.bytes += scanned.bytes
-    tally.matched += scanned.matched
-    tally.matched_bytes += scanned.matched_bytes
-    if isinstance(destination, RunDestination):
-        destination.write_run(run)
-        return
-    for record in run.records():
-        destination.write(record)
+def _keep_run(run: Run, destinations: Sequence[Destination], tally: Tally) -> None:
+    """Count some scanned blocks, and give what they kept to the destinations."""
+    sums = run.sums
+    tally.packets += sums.packets
+    tally.bytes += sums.bytes
+    for number, destination in enumerate(destinations):
+        tally.counts[number] += sums.matched[number]
+        tally.count_bytes[number] += sums.matched_bytes[number]
+        if isinstance(destination, RunDestination):
+            destination.write_run(run, number)
+            continue
+        for record in run.records(number):
+            destination.write(record)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What filtering is to do beside giving packets to destinations.
+
+    Attributes:
+        limit: Stop after this many matches of the first filter, at least 1; None: do not stop.
+        jobs: How many threads scan, at least 1; the outcome is the same.
+        scans_for: Gives what filters a capture in blocks, with as many filters as there are
+            destinations; as `program_for` does.
+        progress: Told now and then how many bytes have been read so far from all inputs.
+    """
+
+    limit: int | None = None
+    jobs: int = 1
+    scans_for: ScansFor | None = None
+    progress: Callable[[int], None] | None = None
 
 
 def filter_captures(
     sources: Sequence[Source],
-    destination: Destination,
+    destinations: Sequence[Destination],
     program_for: ProgramFor,
     *,
     tally: Tally,
     on_damage: Callable[[CaptureError], None],
-    limit: int | None = None,
-    progress: Callable[[int], None] | None = None,
-    scanner_for: ScannerFor | None = None,
+    plan: Plan = Plan(),
 ) -> None:
-    """Filter several captures, one after the other, into one destination.
+    """Filter several captures, one after the other, into a destination for each filter.
 
     Args:
         sources: Paths, "-" for standard input, or binary streams.
-        destination: Takes what is kept; not closed.
-        program_for: Makes the filter for a link type.
+        destinations: Take what is kept; not closed.
+        program_for: Makes the filters for a link type.
         tally: Counts.
         on_damage: Told of an input that cannot be opened or is damaged; what was whole in it has
             been filtered, and the next input follows.
-        limit: Stop after this many matches, at least 1.
-        progress: Told the number of bytes read so far from all inputs, before every read.
-        scanner_for: Gives what filters pcap files block by block; as `program_for` does.
+        plan: What else there is to do.
 
     Raises:
-        CaptureError: The destination cannot be written, or an input has a link type that does
-            not exist.
+        CaptureError: A destination cannot be written, or an input has a link type that does not
+            exist.
+        FilterError: The expression is wrong for a link type in the input.
     """
     matchers = Matchers(program_for)
-    done = 0
 
     def before_read(count: int) -> None:
-        nonlocal done
         # Before the filter is known to be good, nothing may touch an older output file.
         if matchers:
             try:
-                destination.flush()
+                for destination in destinations:
+                    destination.flush()
             except CaptureError as error:
                 raise _OutputFailedError(error) from error
-        done = finished + count
-        if progress is not None:
-            progress(done)
+        if plan.progress is not None:
+            plan.progress(count)
 
+    def left() -> int:
+        return NO_LIMIT if plan.limit is None else plan.limit - tally.matched
+
+    captures = read_captures(
+        sources, plan.scans_for, jobs=plan.jobs, left=left, before_read=before_read
+    )
     try:
-        for source in sources:
-            finished = done
+        for source, items in captures:
             matchers.path = name_of(source)
-            walk: Walk = pcap.walk
-            if scanner_for is not None:
-                walk = partial(_walk, partial(scanner_for, source), tally, limit)
-            items = _until_damage(source, on_damage, before_read, walk)
-            if not scan(items, matchers, destination, tally, limit):
+            whole = _until_damage(items, on_damage)
+            if not scan(whole, matchers, destinations, tally, plan.limit):
                 return
     except _OutputFailedError as failure:
         raise failure.error from None
+    finally:
+        captures.close()
     matchers.check()
 
 
@@ -295,8 +356,7 @@ def filter_file(
     program_for: ProgramFor,
     *,
     write_format: Format | None = None,
-    limit: int | None = None,
-    scanner_for: ScannerFor | None = None,
+    plan: Plan = Plan(),
 ) -> Stats:
     """Write the packets that match to another capture file, unchanged.
 
@@ -306,8 +366,7 @@ def filter_file(
         program_for: Makes the filter for a link type and snapshot length.
         write_format: The format; None takes it from the ending of the destination's name, or
             else from the source.
-        limit: Stop after this many matches, at least 1.
-        scanner_for: Gives what filters pcap files block by block; as `program_for` does.
+        plan: What else there is to do.
 
     Raises:
         CaptureError: The source cannot be opened, is damaged or has a link type that does not
@@ -320,13 +379,7 @@ def filter_file(
     tally = Tally()
     with open_writer(destination, write_format) as writer:
         filter_captures(
-            [source],
-            writer,
-            program_for,
-            tally=tally,
-            on_damage=damage.append,
-            limit=limit,
-            scanner_for=scanner_for,
+            [source], [writer], program_for, tally=tally, on_damage=damage.append, plan=plan
         )
     if damage:
         raise damage[0]
@@ -342,34 +395,14 @@ class _OutputFailedError(Exception):
 
 
 def _until_damage(
-    source: Source,
-    on_damage: Callable[[CaptureError], None],
-    before_read: Callable[[int], None],
-    walk: Walk,
-) -> Iterator[Item | Run]:
+    items: Iterator[Item | Run | Counted], on_damage: Callable[[CaptureError], None]
+) -> Iterator[Item | Run | Counted]:
     """Yield what is whole; errors of this input go to `on_damage`.
 
     What is raised while an item is being dealt with does not pass through here, so errors of the
     output are not taken for damage of the input.
     """
     try:
-        with open_source(source) as stream:
-            yield from walk_items(Window(stream, name_of(source), before_read=before_read), walk)
+        yield from items
     except CaptureError as error:
         on_damage(error)
-
-
-def _walk(
-    scanner_for: Callable[[PcapHeader], BlockScanner | None],
-    tally: Tally,
-    limit: int | None,
-    window: Window,
-    header: PcapHeader,
-) -> Iterator[Record | Run]:
-    """Walk a pcap file block by block if there is what scans blocks, or else packet by packet."""
-    scanner = scanner_for(header)
-    if scanner is None:
-        yield from pcap.walk(window, header)
-        return
-    remaining = None if limit is None else lambda: limit - tally.matched
-    yield from native.walk(window, header, scanner, remaining)

@@ -15,18 +15,22 @@ import stat
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import FrameType
 
 STANDARD_OUTPUT: Final = "-"
 
 _BLOCK: Final = 256 * 1024
+_NOT_COPIED: Final = 32 * 1024
+"""Runs of so many bytes are written at once: collecting them would cost more than the call."""
+
 _PIPE_BLOCK: Final = select.PIPE_BUF  # a pipe that is ready takes this much without blocking
 
 
@@ -62,13 +66,13 @@ class Output:
         self.path = str(path)
         self._descriptor: int | None = None
         self._is_file = False
+        self._may_block = False
         self._failed = False
         self._pending = bytearray()
-        self._ends: list[int] = []  # where in `_pending` each record or run of them ends
-        # Where in `_pending` each run starts and ends, and what finds its records' ends.
-        self._runs: list[tuple[int, int, Callable[[bytes], Iterable[int]]]] = []
-        self._sent = 0  # how much of `_pending` is out
-        self._whole = 0  # where in the file `_pending` begins
+        # Where in `_pending` runs of records start and end, and what finds each record's end.
+        self._runs: list[_Run] = []
+        self._piece: _Piece | None = None  # what is being written
+        self._whole = 0  # where in the file the piece begins
 
     def write(self, record: bytes | memoryview) -> None:
         """Take one whole record, header or block.
@@ -77,46 +81,41 @@ class Output:
             CaptureError: The output cannot be opened or written.
             BrokenPipeError: Nobody reads the pipe any more.
         """
+        start = len(self._pending)
         self._pending += record
-        self._ends.append(len(self._pending))
+        self._runs.append(_Run(start, len(self._pending), None))
         if len(self._pending) >= _BLOCK:
             self.flush()
 
-    def write_run(
-        self, records: bytes | memoryview, ends_of: Callable[[bytes], Iterable[int]]
-    ) -> None:
+    def write_run(self, records: memoryview, ends_of: Callable[[bytes], Iterable[int]]) -> None:
         """Take whole records together; raises as `write`.
 
         Args:
-            records: One behind the other.
+            records: One behind the other. What is long is written at once, without a copy.
             ends_of: Gives where each of them ends; asked only if a write fails among them.
         """
+        if len(records) >= _NOT_COPIED:
+            self.flush()
+            self._send(_Piece(records, [_Run(0, len(records), ends_of)]))
+            return
         start = len(self._pending)
-        self._runs.append((start, start + len(records), ends_of))
-        self.write(records)
+        self._pending += records
+        self._runs.append(_Run(start, len(self._pending), ends_of))
+        if len(self._pending) >= _BLOCK:
+            self.flush()
 
     def flush(self) -> None:
         """Write what has been taken so far; raises as `write`."""
-        if self._failed or not self._pending:
-            return
-        try:
-            if self._descriptor is None:
-                self._descriptor = self._open()
-            self._send(self._descriptor)
-        except BrokenPipeError:
-            self._failed = True
-            raise
-        except OSError as error:
-            self._failed = True
-            self._cut()
-            raise CaptureError(
-                f"cannot be written: {error.strerror or error}", self.path
-            ) from error
+        if self._piece is not None:  # an interrupt has come between
+            self._send(self._piece)
+        if self._pending:
+            piece = _Piece(memoryview(bytes(self._pending)), self._runs)
+            self._pending.clear()
+            self._runs = []
+            self._send(piece)
 
     def close(self) -> None:
         """Write the rest and close; raises as `write`. A second call does nothing."""
-        if self._descriptor is None and not self._ends:
-            return
         try:
             self.flush()
         finally:
@@ -130,7 +129,6 @@ class Output:
         """
         if self._descriptor is None:
             self._pending.clear()
-            self._ends.clear()
             self._runs.clear()
         self.close()
 
@@ -141,52 +139,65 @@ class Output:
             descriptor = sys.stdout.fileno()
         else:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        mode = os.fstat(descriptor).st_mode
+        self._is_file = stat.S_ISREG(mode)
+        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
         # Standard output may stand behind what a shell has written there already.
         self._whole = os.lseek(descriptor, 0, os.SEEK_CUR) if self._is_file else 0
         return descriptor
 
-    def _send(self, descriptor: int) -> None:
-        """Write what is pending, such that `_sent` is right whenever an interrupt gets in."""
-        data = memoryview(bytes(self._pending))
-        if self._is_file:
-            with _interrupts_held():
-                while self._sent < len(data):
-                    self._sent += os.write(descriptor, data[self._sent :])
-                self._begin_block()
+    def _send(self, piece: _Piece) -> None:
+        """Write a piece, or the rest of it."""
+        if self._failed:
             return
+        self._piece = piece
+        try:
+            if self._descriptor is None:
+                self._descriptor = self._open()
+            if self._may_block:
+                self._write_pipe(self._descriptor, piece)
+            else:
+                self._write_file(self._descriptor, piece)
+        except BrokenPipeError:
+            self._failed = True
+            raise
+        except OSError as error:
+            self._failed = True
+            self._cut(piece)
+            raise CaptureError(
+                f"cannot be written: {error.strerror or error}", self.path
+            ) from error
+
+    def _write_file(self, descriptor: int, piece: _Piece) -> None:
+        """Write such that `piece.sent` is right whenever an interrupt gets in; so in a pipe."""
+        with _interrupts_held():
+            while piece.sent < len(piece.data):
+                piece.sent += os.write(descriptor, piece.data[piece.sent :])
+            self._piece_done(piece)
+
+    def _write_pipe(self, descriptor: int, piece: _Piece) -> None:
         ready = select.poll()  # not `select`, whose descriptors end at 1023
         ready.register(descriptor, select.POLLOUT)
-        while self._sent < len(data):
+        while piece.sent < len(piece.data):
             ready.poll()
             with _interrupts_held():
-                stop = self._sent + _PIPE_BLOCK
-                self._sent += os.write(descriptor, data[self._sent : stop])
+                stop = piece.sent + _PIPE_BLOCK
+                piece.sent += os.write(descriptor, piece.data[piece.sent : stop])
         with _interrupts_held():
-            self._begin_block()
+            self._piece_done(piece)
 
-    def _begin_block(self) -> None:
-        self._whole += self._sent
-        self._pending.clear()
-        self._ends.clear()
-        self._runs.clear()
-        self._sent = 0
+    def _piece_done(self, piece: _Piece) -> None:
+        self._whole += len(piece.data)
+        self._piece = None
 
-    def _cut(self) -> None:
+    def _cut(self, piece: _Piece) -> None:
         """Cut a file behind its last whole record."""
-        if self._descriptor is None or not self._is_file:
-            return
-        ends = list(self._ends)
-        for start, stop, ends_of in self._runs:
-            if start < self._sent < stop:
-                ends += (start + end for end in ends_of(bytes(self._pending[start:stop])))
-        whole = max((end for end in ends if end <= self._sent), default=0)
-        with suppress(OSError):
-            os.ftruncate(self._descriptor, self._whole + whole)
+        if self._descriptor is not None and self._is_file:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._whole + piece.whole())
 
     def _release(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
-        self._ends.clear()
         if descriptor is None or self.path == STANDARD_OUTPUT:
             return
         try:
@@ -195,6 +206,50 @@ class Output:
             raise CaptureError(
                 f"cannot be written: {error.strerror or error}", self.path
             ) from error
+
+
+class _Run(NamedTuple):
+    """Whole records of a piece that were taken together.
+
+    Attributes:
+        start: Index of the first byte.
+        stop: Index behind the last.
+        ends_of: Gives where each record ends; None where there is one.
+    """
+
+    start: int
+    stop: int
+    ends_of: Callable[[bytes], Iterable[int]] | None
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Bytes on their way, whole records all of them.
+
+    Attributes:
+        data: The bytes.
+        runs: The records.
+        sent: How many of the bytes are out.
+    """
+
+    data: memoryview
+    runs: Sequence[_Run]
+    sent: int = 0
+
+    def whole(self) -> int:
+        """Return where the last record ends that is out as a whole."""
+        found = 0
+        for start, stop, ends_of in self.runs:
+            if stop <= self.sent:
+                found = stop
+                continue
+            if start < self.sent and ends_of is not None:
+                ends = ends_of(bytes(self.data[start:stop]))
+                found = max(
+                    (start + end for end in ends if start + end <= self.sent), default=found
+                )
+            break
+        return found
 
 
 @contextmanager

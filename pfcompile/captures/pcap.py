@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.limits import largest_packet
 from pfcompile.captures.records import NANOSECONDS, Interface, PcapDialect, PcapHeader, Record
-from pfcompile.captures.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pfcompile.captures.window import Window
 
 HEADER_LENGTH: Final = 24
 RECORD_HEADER_LENGTH: Final = 16
@@ -174,12 +174,6 @@ def record_size(window: Window, header: PcapHeader, start: bytes) -> int:
     if captured > longest:
         raise window.damaged(_too_long(captured, longest))
     return int(prefix + captured)
-
-
-def record_ends(header: PcapHeader, records: bytes) -> list[int]:
-    """Return where each of some whole records, one behind the other, ends."""
-    window = Window(BytesIO(records), "")
-    return [record.offset + len(record.raw) for record in walk(window, header)]
 
 
 def cut_short(rest: int, needed: int) -> str:

@@ -7,6 +7,7 @@ appendix A. Block lengths are bounded and interface options checked as libpcap d
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.captures.limits import LARGEST_BLOCK, MAXIMUM_INTERFACES
@@ -44,9 +45,9 @@ FINEST_DECIMAL: Final = 19
 FINEST_BINARY: Final = 63
 """The finest units whose count of ticks a second fits 64 bits, as in libpcap (sf-pcapng.c)."""
 
-_FRAME: Final = 12  # block type, length, and the length again at the end
-_PACKET_DATA: Final = 28  # from the block's start, in both blocks that carry a time
-_SIMPLE_DATA: Final = 12
+FRAME: Final = 12  # block type, length, and the length again at the end
+PACKET_DATA: Final = 28  # from the block's start, in both blocks that carry a time
+SIMPLE_DATA: Final = 12
 _NOT_STATED: Final = b"\xff" * 8  # a section length of -1, in either byte order
 
 PACKET_FIELDS: Final[dict[int, str]] = {
@@ -55,6 +56,15 @@ PACKET_FIELDS: Final[dict[int, str]] = {
 }
 """Blocks that carry a packet and its time, as `struct` spells them: the interface, the two halves
 of the timestamp, the captured length and the wire length, in that order."""
+
+
+def is_packet(kind: int) -> bool:
+    """Return whether blocks of a type have a packet."""
+    return kind in PACKET_FIELDS or kind == SIMPLE_PACKET
+
+
+SECTION_START: Final = SECTION_HEADER.to_bytes(4)
+"""How a pcapng file begins."""
 
 MINIMUM_LENGTHS: Final[dict[int, int]] = {
     SECTION_HEADER: 28,
@@ -82,20 +92,82 @@ class Block(NamedTuple):
     stop: int
 
 
-def walk(window: Window) -> Iterator[Item]:
+@dataclass(slots=True)
+class SectionState:
+    """What is known of the section that a place in the file belongs to.
+
+    Attributes:
+        byte_order: "<" or ">"; empty before the first section.
+        interfaces: Those described so far; each section has a list of its own.
+        number: Which section of the file it is, from 1.
+    """
+
+    byte_order: str = ""
+    interfaces: list[Interface] = field(default_factory=list)
+    number: int = 0
+
+    def kind(self, start: bytes) -> int:
+        """Return the type of a block that begins with `start`."""
+        return int.from_bytes(start[:4], "big" if self.byte_order == ">" else "little")
+
+    def block_size(self, window: Window, start: bytes) -> int:
+        """Return the bytes of the block at the window's offset, as far as it can be known.
+
+        Args:
+            window: For errors.
+            start: What has been read of the block.
+
+        Returns:
+            The whole block's size, or if not even its frame has been read, the frame's.
+
+        Raises:
+            CaptureError: There is no such length, or no section yet.
+        """
+        if len(start) < FRAME:
+            return FRAME
+        byte_order = self.byte_order or "<"
+        kind, length = struct.unpack_from(f"{byte_order}2I", start)
+        if kind == SECTION_HEADER:
+            byte_order = _byte_order(window, start)
+            _, length = struct.unpack_from(f"{byte_order}2I", start)
+        elif not self.byte_order:
+            raise window.damaged("not a pcapng file: it does not begin with a section header")
+        _check_length(window, kind, length)
+        return int(length)
+
+    def read(self, window: Window) -> Item | None:
+        """Return the block at the window's position, and move behind it; None at the file's end.
+
+        Raises:
+            CaptureError: It is cut short, or contradicts itself; the offset is its start.
+        """
+        item = next(walk(window, self), None)
+        if item is not None:
+            window.position += self.block_size(
+                window, window.data[window.position : window.position + FRAME]
+            )
+        return item
+
+
+def walk(window: Window, state: SectionState | None = None) -> Iterator[Item]:
     """Yield the blocks of a file, packets as records.
+
+    Args:
+        window: The file, from the start of a block on.
+        state: The section that the first block belongs to; it is changed. None: there is none yet.
 
     Raises:
         CaptureError: After the last whole block, where one is cut short or contradicts itself;
             the offset is that block's start.
     """
-    interfaces: list[Interface] = []
+    state = SectionState() if state is None else state
     unpackers = {
         (order, kind): struct.Struct(order + fields).unpack_from
         for order in "<>"
         for kind, fields in PACKET_FIELDS.items()
     }
-    for block in _blocks(window):
+    for block in _blocks(window, state):
+        interfaces = state.interfaces
         byte_order, kind, start, stop = block
         data = window.data
         unpack = unpackers.get((byte_order, kind))
@@ -103,7 +175,7 @@ def walk(window: Window) -> Iterator[Item]:
             number, high, low, captured, wire = unpack(data, start)
             if number >= len(interfaces):
                 raise _no_interface(window, number)
-            body = start + _PACKET_DATA
+            body = start + PACKET_DATA
             if body + captured > stop - 4:
                 raise window.damaged(
                     f"invalid packet capture length {captured}, too long for its block of "
@@ -124,27 +196,30 @@ def walk(window: Window) -> Iterator[Item]:
             interfaces.append(interface)
             yield InterfaceBlock(data[start:stop], interface)
         elif kind == SECTION_HEADER:
-            interfaces = []
+            state.interfaces = []
+            state.number += 1
             yield _section(window, block)
         else:
             yield OtherBlock(kind, data[start:stop])
 
 
-def _blocks(window: Window) -> Iterator[Block]:
+def _blocks(window: Window, state: SectionState) -> Iterator[Block]:
     """Cut the stream into blocks; each is valid until the next is asked for."""
-    byte_order = ""
-    words = struct.Struct("<2I").unpack_from
+    byte_order = state.byte_order
+    words = struct.Struct(f"{byte_order or '<'}2I").unpack_from
     while True:
         start = window.position
-        if len(window.data) - start < _FRAME:
-            if not window.extend(_FRAME):
+        if len(window.data) - start < FRAME:
+            if not window.extend(FRAME):
                 if not window.data:
                     return
-                raise _cut_short(window, _FRAME)
+                raise window.damaged(cut_short(len(window.data), FRAME))
             start = 0
         kind, length = words(window.data, start)
         if kind == SECTION_HEADER:
-            byte_order = _byte_order(window)
+            place = window.position
+            byte_order = _byte_order(window, window.data[place : place + FRAME])
+            state.byte_order = byte_order
             words = struct.Struct(f"{byte_order}2I").unpack_from
             _, length = words(window.data, start)
         elif not byte_order:
@@ -152,7 +227,7 @@ def _blocks(window: Window) -> Iterator[Block]:
         _check_length(window, kind, length)
         if len(window.data) - start < length:
             if not window.extend(length):
-                raise _cut_short(window, length)
+                raise window.damaged(cut_short(len(window.data), length))
             start = 0
         stop = start + length
         _, again = words(window.data, stop - 8)
@@ -162,10 +237,9 @@ def _blocks(window: Window) -> Iterator[Block]:
         window.position = stop
 
 
-def _byte_order(window: Window) -> str:
-    """Return the byte order of the section whose header starts at the window's position."""
-    place = window.position + 8
-    magic = window.data[place : place + 4]
+def _byte_order(window: Window, start: bytes) -> str:
+    """Return the byte order of the section whose header begins with `start`."""
+    magic = start[8:FRAME]
     for order in "<>":
         if magic == struct.pack(f"{order}I", BYTE_ORDER_MAGIC):
             return order
@@ -174,7 +248,7 @@ def _byte_order(window: Window) -> str:
 
 def _check_length(window: Window, kind: int, length: int) -> None:
     """Refuse a block length that no block of its type can have."""
-    minimum = MINIMUM_LENGTHS.get(kind, _FRAME)
+    minimum = MINIMUM_LENGTHS.get(kind, FRAME)
     if length < minimum:
         raise window.damaged(
             f"block type {kind:#x} has a length of {length}, less than the minimum of {minimum}"
@@ -187,8 +261,9 @@ def _check_length(window: Window, kind: int, length: int) -> None:
         )
 
 
-def _cut_short(window: Window, needed: int) -> CaptureError:
-    return window.damaged(f"the last block is cut short: {len(window.data)} of {needed} bytes")
+def cut_short(rest: int, needed: int) -> str:
+    """Return the words for a file that ends within a block."""
+    return f"the last block is cut short: {rest} of {needed} bytes"
 
 
 def _no_interface(window: Window, number: int) -> CaptureError:
@@ -214,14 +289,15 @@ def _simple_packet(window: Window, block: Block, interfaces: list[Interface]) ->
     data = window.data
     (wire,) = struct.unpack_from(f"{block.byte_order}8xI", data, block.start)
     captured = min(wire, interface.snaplen) if interface.snaplen else wire
-    body = block.start + _SIMPLE_DATA
+    body = block.start + SIMPLE_DATA
     if body + captured > block.stop - 4:
         raise window.damaged(
             f"invalid packet capture length {captured}, too long for its block of "
             f"{block.stop - block.start} bytes"
         )
     raw = memoryview(data)[block.start : block.stop]
-    return Record(0, data[body : body + captured], wire, interface, raw, window.offset)
+    packet = data[body : body + captured]
+    return Record(0, packet, wire, interface, raw, window.offset, has_time=False)
 
 
 def _interface(window: Window, block: Block, index: int) -> Interface:
@@ -314,7 +390,7 @@ def encode_packet(
 
 
 def _framed(kind: int, body: bytes, byte_order: str) -> bytes:
-    length = struct.pack(f"{byte_order}I", len(body) + _FRAME)
+    length = struct.pack(f"{byte_order}I", len(body) + FRAME)
     return b"".join((struct.pack(f"{byte_order}I", kind), length, body, length))
 
 

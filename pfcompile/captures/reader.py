@@ -67,19 +67,22 @@ def read_items(
 
 
 def walk_items(
-    window: Window, walk_pcap: Callable[[Window, PcapHeader], Iterator[Walked]]
+    window: Window,
+    walk_pcap: Callable[[Window, PcapHeader], Iterator[Walked]],
+    walk_pcapng: Callable[[Window], Iterator[Item | Walked]] = pcapng.walk,
 ) -> Iterator[Item | Walked]:
     """Yield what a capture is made of; as `read_items`.
 
     Args:
         window: The capture, from its first byte.
         walk_pcap: What walks the records of a pcap file, behind its header.
+        walk_pcapng: What walks the blocks of a pcapng file.
     """
     if not window.extend(MAGIC_LENGTH):
         raise window.damaged(f"the file header is cut short: {len(window.data)} bytes in all")
     start = window.data[:MAGIC_LENGTH]
-    if start == _SECTION_START:
-        yield from pcapng.walk(window)
+    if start == pcapng.SECTION_START:
+        yield from walk_pcapng(window)
         return
     found = pcap.find_magic(start)
     if found is None:
@@ -100,7 +103,7 @@ def read_records(
 
 def is_capture(start: bytes) -> bool:
     """Tell whether what begins with `start`, of `MAGIC_LENGTH` bytes, is a capture."""
-    return start == _SECTION_START or pcap.find_magic(start) is not None
+    return start == pcapng.SECTION_START or pcap.find_magic(start) is not None
 
 
 def _unknown_format(start: bytes) -> str:

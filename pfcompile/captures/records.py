@@ -6,11 +6,11 @@ unchanged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from pfcompile.captures.limits import MAXIMUM_SNAPLEN, largest_packet
 from pfcompile.facts.link_types import dlt_of_linktype
+from pfcompile.lazy_dataclasses import dataclass
 
 NANOSECONDS = 1_000_000_000
 
@@ -85,6 +85,7 @@ class Record(NamedTuple):
         interface: Where it was captured.
         raw: The whole record or block as it is in the file, header and padding included.
         offset: Where `raw` starts in the file.
+        has_time: Whether the file has its time.
     """
 
     timestamp_ns: int
@@ -93,6 +94,7 @@ class Record(NamedTuple):
     interface: Interface
     raw: memoryview
     offset: int
+    has_time: bool = True
 
 
 @dataclass(frozen=True, slots=True)

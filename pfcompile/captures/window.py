@@ -120,6 +120,11 @@ class Window:
         self.data, self.position = b"", 0
         return taken
 
+    def put_back(self, data: bytes) -> None:
+        """Have bytes in memory again that were taken or read into elsewhere, at the offset."""
+        self._base += self.position
+        self.data, self.position = data, 0
+
     def pass_over(self, count: int) -> None:
         """Move the offset over bytes that have been taken or read into elsewhere."""
         self._base += count

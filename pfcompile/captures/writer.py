@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from enum import Enum
-from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
@@ -117,14 +116,15 @@ class PcapWriter:
             case _:
                 assert_never(item)
 
-    def write_run(self, run: Run) -> None:
-        """Take the records that a scan of one block has kept; raises as `write`."""
-        if not self._unchanged:
-            for record in run.records():
+    def write_run(self, run: Run, number: int) -> None:
+        """Take the records that a filter has kept of some blocks; raises as `write`."""
+        header = run.structure.header
+        if header is None or not self._unchanged:
+            for record in run.records(number):
                 self._write_record(record)
-        elif run.scanned.runs:
-            self._check_link_type(run.header.interface)
-            self._output.write_run(run.gathered(), partial(pcap.record_ends, run.header))
+            return
+        self._check_link_type(header.interface)
+        self._output.write_run(run.kept(number), run.structure.record_ends)
 
     def write_packet(
         self, interface: Interface, timestamp_ns: int, data: bytes, wire_length: int
@@ -228,10 +228,13 @@ class PcapngWriter:
             case _:
                 assert_never(item)
 
-    def write_run(self, run: Run) -> None:
-        """Take the records that a scan of one block has kept; raises as `write`."""
-        for record in run.records():
-            self.write(record)
+    def write_run(self, run: Run, number: int) -> None:
+        """Take the records that a filter has kept of some blocks; raises as `write`."""
+        if self._decimals is None:
+            self._output.write_run(run.kept(number), run.structure.record_ends)
+            return
+        for record in run.records(number):
+            self._write_encoded(record, self._decimals)
 
     def flush(self) -> None:
         """Hand on what is finished; raises as `write`."""
@@ -279,15 +282,18 @@ class AutomaticWriter:
         writer.write(item)
         self.kept = self.kept or isinstance(item, Record)
 
-    def write_run(self, run: Run) -> None:
-        """Take the records of a scanned block, whose file's header was written before; raises so.
+    def write_run(self, run: Run, number: int) -> None:
+        """Take the records that a filter has kept of some blocks; raises as the format's writer.
 
-        A block without matches leaves everything as it was.
+        The header of their file was written before. A run without matches leaves everything as it
+        was.
         """
+        if not run.sums.matched[number]:
+            return
         if self._writer is None:
             raise InternalError("records came before their file's header")
-        self._writer.write_run(run)
-        self.kept = self.kept or run.scanned.matched > 0
+        self._writer.write_run(run, number)
+        self.kept = True
 
     def flush(self) -> None:
         """Hand on what is finished; raises as the format's writer."""

@@ -15,6 +15,7 @@ import click
 COMMANDS: Final = {
     "compile": "Compile an expression and print the program (the default).",
     "filter": "Filter capture files.",
+    "split": "Filter capture files with several expressions in one pass.",
     "capture": "Capture packets from an interface.",
     "prove": "Say how two filters are related, for all packets.",
     "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",

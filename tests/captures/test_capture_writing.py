@@ -30,6 +30,7 @@ from capture_building import (
 from pfcompile.captures import output as output_module
 from pfcompile.captures.filtering import (
     Matchers,
+    Plan,
     Tally,
     filter_captures,
     filter_file,
@@ -161,7 +162,7 @@ def test_several_inputs_of_every_form(tmp_path):
         with open_writer(tmp_path / name) as writer:
             filter_captures(
                 [BytesIO(each) for each in inputs],
-                writer,
+                [writer],
                 everything,
                 tally=tally,
                 on_damage=pytest.fail,
@@ -181,7 +182,7 @@ def test_later_inputs_follow_a_damaged_one(tmp_path):
     with open_writer(tmp_path / "out") as writer:
         filter_captures(
             [BytesIO(pcap()[:-1]), str(tmp_path / "missing"), BytesIO(pcap())],
-            writer,
+            [writer],
             everything,
             tally=Tally(),
             on_damage=errors.append,
@@ -191,7 +192,7 @@ def test_later_inputs_follow_a_damaged_one(tmp_path):
 
 
 def test_a_limit_stops_the_run(tmp_path):
-    stats = filter_file(BytesIO(pcap()), tmp_path / "out", everything, limit=2)
+    stats = filter_file(BytesIO(pcap()), tmp_path / "out", everything, plan=Plan(limit=2))
     assert (stats.packets, stats.matched) == (2, 2)
     assert (tmp_path / "out").read_bytes() == pcap(PACKETS[:2])
 
@@ -414,7 +415,7 @@ def test_an_output_error_in_a_flush_before_a_read_is_no_damage():
         open_writer("/dev/full") as writer,
     ):
         filter_captures(
-            [BytesIO(content)], writer, everything, tally=Tally(), on_damage=damage.append
+            [BytesIO(content)], [writer], everything, tally=Tally(), on_damage=damage.append
         )
     assert caught.value.path == "/dev/full"
     assert damage == []
@@ -444,9 +445,9 @@ def test_scan_is_only_policy():
 
     items, _ = parse(pcapng())
     tally = Tally()
-    assert scan(items, Matchers(longer_than_3), Taker(), tally)
+    assert scan(items, Matchers(longer_than_3), [Taker()], tally)
     assert taken == [i for i in items if i not in records(items) or len(i.data) > 3]
-    assert not scan(items, Matchers(everything), Taker(), tally, limit=tally.matched + 1)
+    assert not scan(items, Matchers(everything), [Taker()], tally, limit=tally.matched + 1)
 
 
 def test_memory_of_a_long_run(tmp_path):

@@ -405,7 +405,7 @@ def test_native_code_into_another_layout(tmp_path):
 
 
 def test_without_llvm_it_says_so_once(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pfcompile.jit.scan", None)
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
     done = run_here("-r", ETHERNET, "-r", ETHERNET, "--engine", "native", "--count", "tcp")
     assert done.returncode == 0
     assert done.stderr.count(b"pfcompile: no native code, so the interpreter filters: ") == 1

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from pfcompile.captures import native, pcap
-from pfcompile.captures.filtering import Matchers, Tally, scan
-from pfcompile.captures.reader import walk_items
+from pfcompile.captures.extents import Extents
+from pfcompile.captures.filtering import Matchers, Tally, check_link_type, scan
+from pfcompile.captures.layouts import PcapLayout, PcapngLayout
+from pfcompile.captures.native import NO_LIMIT, Manner, Wanted
 from pfcompile.captures.records import Record
+from pfcompile.captures.walking import walk_window
 from pfcompile.captures.window import Window
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.errors import CaptureError
-from pfcompile.jit.scan import Layout, Scanner
+from pfcompile.jit.scan import Scan, Scanner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pfcompile.cbpf.isa import Instruction
 
 
 class Outcome(NamedTuple):
-    """What filtering has come to: the counts, the records kept and where, and the error."""
+    """What filtering has come to: the counts, what is kept, times of interfaces, and the error."""
 
     packets: int
     bytes: int
     matched: int
     matched_bytes: int
     kept: bytes
-    offsets: list[int]
+    extents: list
     error: str | None
 
 
@@ -36,13 +39,10 @@ class _Collected:
     """A destination that remembers what it takes."""
 
     def __init__(self) -> None:
-        self.kept = b""
-        self.offsets: list[int] = []
+        self.kept = bytearray()
 
     def write(self, item) -> None:
         self.kept += item.raw
-        if isinstance(item, Record):
-            self.offsets.append(item.offset)
 
     def flush(self) -> None:
         pass
@@ -51,54 +51,129 @@ class _Collected:
 class _CollectedRuns(_Collected):
     """The same for runs, whose records must be the bytes of the run."""
 
-    def write_run(self, run) -> None:
-        if not run.scanner.keeps:
-            return
-        gathered = bytes(run.gathered())
-        self.kept += gathered
-        records = list(run.records())
-        self.offsets += [record.offset for record in records]
-        assert b"".join(bytes(record.raw) for record in records) == gathered
+    def __init__(self, *, copies: bool) -> None:
+        super().__init__()
+        self._copies = copies
+
+    def write_run(self, run, number) -> None:
+        kept = bytes(run.kept(number))
+        self.kept += kept
+        records = list(run.records(number))
+        assert b"".join(bytes(record.raw) for record in records) == kept
+        assert run.structure.record_ends(kept) == [r.offset + len(r.raw) for r in records]
+        if self._copies:
+            assert len(records) == run.sums.matched[number]
+            assert sum(len(r.data) for r in records) == run.sums.matched_bytes[number]
 
 
 class Filter:
-    """A program both ways; native code is made once for each kind of record."""
+    """A program both ways; native code is made once for each kind of record.
 
-    def __init__(self, program: Sequence[Instruction]) -> None:
+    It is a `captures.native.Scans`.
+    """
+
+    def __init__(
+        self,
+        program: Sequence[Instruction],
+        others: Mapping[int, Sequence[Instruction]] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            program: What filters all link types.
+            others: Link types (DLT values) that have a program of their own.
+        """
         self._program = program
-        self._match = prepare(program)
-        self._scanners: dict[tuple[Layout, bool], Scanner] = {}
+        self._others = others or {}
+        self._scanners: dict = {}
+        self._wanted = Wanted()
+        self._dlts: list[int] = []
 
     def interpreted(self, content: bytes, limit: int | None = None) -> Outcome:
         """Filter a capture packet by packet."""
-        window = Window(BytesIO(content), "made")
-        return self._filtered(walk_items(window, pcap.walk), _Collected(), Tally(), limit)
+        items = walk_window(Window(BytesIO(content), "made"), None, Manner())
+        return self._filtered(items, _Collected(), limit)
 
     def native(
-        self, content: bytes, limit: int | None = None, *, block_size: int = 1 << 18, keep=True
+        self,
+        content: bytes,
+        limit: int | None = None,
+        *,
+        block_size: int = 1 << 18,
+        keep=True,
+        quiet=1,
     ) -> Outcome:
         """Filter a capture in blocks."""
-        tally = Tally()
-
-        def walk(window, header):
-            key = (Layout.of(header), keep)
-            if key not in self._scanners:
-                self._scanners[key] = Scanner(self._program, key[0], keep=keep)
-            remaining = None if limit is None else lambda: limit - tally.matched
-            return native.walk(window, header, self._scanners[key], remaining, block_size)
-
+        self._wanted = Wanted(copies=keep, times=True, limit=limit is not None)
+        self._dlts = []
+        most = NO_LIMIT if limit is None else limit
+        manner = Manner(most, block_size, quiet=quiet, times=True)
         window = Window(BytesIO(content), "made", block_size=block_size)
-        return self._filtered(walk_items(window, walk), _CollectedRuns(), tally, limit)
+        items = _without_records(walk_window(window, self, manner))
+        return self._filtered(items, _CollectedRuns(copies=keep), limit)
 
-    def _filtered(self, items, destination, tally, limit) -> Outcome:
+    @property
+    def keeps(self) -> bool:
+        return self._wanted.copies
+
+    @property
+    def times(self) -> bool:
+        return True
+
+    def pcap(self, header) -> Scan:
+        self._dlts = [header.interface.dlt]
+        return self._scan(PcapLayout.of(header))
+
+    def pcapng(self, byte_order) -> Scan:
+        return Scan(PcapngLayout(byte_order, 0), self._wanted, 1)
+
+    def choose(self, scan, interface) -> int:
+        check_link_type(interface.dlt, "made")
+        if interface.dlt not in self._dlts:
+            self._dlts.append(interface.dlt)
+        if scan.layout.filters < len(self._dlts):
+            scan.use(self._scanner(replace(scan.layout, filters=len(self._dlts))))
+        return self._dlts.index(interface.dlt)
+
+    def _scan(self, layout) -> Scan:
+        made = Scan(layout, self._wanted, 1)
+        made.use(self._scanner(layout))
+        return made
+
+    def _scanner(self, layout) -> Scanner:
+        programs = [[self._program_of(dlt)] for dlt in self._dlts]
+        key = (layout, self._wanted, *(id(each) for (each,) in programs))
+        if key not in self._scanners:
+            self._scanners[key] = Scanner(programs, layout, self._wanted)
+        return self._scanners[key]
+
+    def _program_of(self, dlt: int) -> Sequence[Instruction]:
+        return self._others.get(dlt, self._program)
+
+    def _filtered(self, items, destination, limit) -> Outcome:
         error = None
-        matchers = Matchers(lambda _dlt, _snaplen: self._match, "made")
+        matchers = Matchers(lambda dlt, _snaplen: prepare(self._program_of(dlt)), "made")
+        tally = Tally(extents=Extents())
         try:
-            scan(items, matchers, destination, tally, limit)
+            scan(items, matchers, [destination], tally, limit)
         except CaptureError as caught:
             error = str(caught)
-        counts = (tally.packets, tally.bytes, tally.matched, tally.matched_bytes)
-        return Outcome(*counts, destination.kept, destination.offsets, error)
+        return Outcome(
+            tally.packets,
+            tally.bytes,
+            tally.counts[0],
+            tally.count_bytes[0],
+            bytes(destination.kept),
+            list(tally.extents),
+            error,
+        )
+
+
+def _without_records(items):
+    """Yield items, none of which may be a packet: those are filtered in blocks."""
+    for item in items:
+        assert not isinstance(item, Record), item
+        yield item
 
 
 def agree(each: Filter, content: bytes, note: str, **options) -> Outcome:
@@ -106,5 +181,7 @@ def agree(each: Filter, content: bytes, note: str, **options) -> Outcome:
     limit = options.pop("limit", None)
     expected = each.interpreted(content, limit)
     found = each.native(content, limit, **options)
+    if limit is not None:  # times are told at the end, which nobody asks for any more
+        expected, found = expected._replace(extents=[]), found._replace(extents=[])
     assert found == expected, f"{note}\nnative {found}\ninterpreter {expected}"
     return expected

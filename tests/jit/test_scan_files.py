@@ -213,6 +213,10 @@ def test_plain_streams(tmp_path, fails_at):
 
 
 TEXT = "ether[0] & 1 != 0"
+FILES = {
+    "pcap": random_file(random.Random(f"files-{SEED}"), 50),
+    "pcapng": pcapng(),
+}
 
 
 @pytest.mark.parametrize("name", ["out.pcap", "out.pcapng", "out"])
@@ -252,7 +256,7 @@ def told(monkeypatch):
     def refuse(*arguments, **options):
         raise ChosenError
 
-    monkeypatch.setattr("pfcompile.jit.scan.Scanner", refuse)
+    monkeypatch.setattr("pfcompile.jit.scan.scans.Scanner", refuse)
 
 
 def test_auto_goes_by_the_size(tmp_path, told):
@@ -271,32 +275,29 @@ def test_interp_is_never_native(tmp_path, told):
     assert filter_file(source, tmp_path / "out.pcap", "tcp", engine="interp").packets == 2000
 
 
-def test_pcapng_is_interpreted(tmp_path, told):
-    source = tmp_path / "in.pcapng"
-    source.write_bytes(pcapng())
-    assert filter_file(source, tmp_path / "out.pcapng", "len >= 0", engine="native").packets == 6
-
-
-def test_without_llvm_the_interpreter_serves(tmp_path, monkeypatch):
-    source = tmp_path / "in.pcap"
-    source.write_bytes(random_file(random.Random(f"without-{SEED}"), 50))
-    expected = filter_file(source, tmp_path / "a.pcap", TEXT, engine="interp")
-    for name in [each for each in sys.modules if each.startswith("pfcompile.jit.scan")]:
-        monkeypatch.delitem(sys.modules, name)
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("suffix", ["pcap", "pcapng"])
+def test_without_llvm_the_interpreter_serves(tmp_path, monkeypatch, suffix, jobs):
+    source = tmp_path / f"in.{suffix}"
+    source.write_bytes(FILES[suffix])
+    monkeypatch.setattr("pfcompile.captures.parts.PART", 1000)
+    expected = filter_file(source, tmp_path / f"a.{suffix}", TEXT, engine="interp")
     monkeypatch.setitem(sys.modules, "llvmlite", None)
+    output = tmp_path / f"b.{suffix}"
     with pytest.warns(RuntimeWarning, match="no native code.*llvmlite"):
-        stats = filter_file(source, tmp_path / "b.pcap", TEXT, engine="native")
+        stats = filter_file(source, output, TEXT, engine="native", jobs=jobs)
     assert (stats.packets, stats.matched) == (expected.packets, expected.matched)
-    assert (tmp_path / "a.pcap").read_bytes() == (tmp_path / "b.pcap").read_bytes()
+    assert (tmp_path / f"a.{suffix}").read_bytes() == output.read_bytes()
 
 
 def test_a_complaint_comes_once(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pfcompile.jit.scan", None)
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
     complaints = []
-    programs = Programs(program_for("tcp"), Engine.NATIVE, complain=complaints.append)
+    programs = Programs([program_for("tcp")], Engine.NATIVE, complain=complaints.append)
     header = parse(pcap())[0][0]
-    assert programs.scanner("x", header) is None
-    assert programs.scanner("y", header) is None
+    for name in "xy":
+        scans = programs.scans(name)
+        assert scans is None or scans.pcap(header) is None
     assert len(complaints) == 1
 
 

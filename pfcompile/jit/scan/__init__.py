@@ -1,18 +1,23 @@
-"""A classic filter inside the loop that walks the records of a pcap file, as native code.
+"""Classic filters inside the loop that walks the records of a capture, as native code.
 
 ::
 
-    scanner    one filter ready to scan blocks of memory: what others use
-    records    how a pcap file's records are laid out
-    walk       the loop over the records, and what it notes of those that match
-    filter     the filter's instructions, one after the other
+    scans      filters for whole captures: what others use
+    scanner    filters ready to scan blocks of memory
+    walk       all of it put together, as a module in LLVM's language
+    loop       the loop, and the numbers that go from record to record
+    records    what a record is: its checks, and where its packet lies
+    notes      what is taken down of each record: sums, times, copies, rows
+    filter     a filter's instructions, one after the other
     flows      how control passes between them: as branches, or as conditions
+    sets       long lists of numbers in a program
+    tables     look-ups that take their place
     text       lines of LLVM's language under way
-    gather     runs of records put one behind the other
     machine    LLVM's passes and code generator, set for short compile times
+    cache      machine code kept from one process to the next
 """
 
-from pfcompile.jit.scan.records import Layout
-from pfcompile.jit.scan.scanner import Scanner
+from pfcompile.jit.scan.scanner import Scan, Scanner
+from pfcompile.jit.scan.scans import CaptureScans, Scanners
 
-__all__ = ["Layout", "Scanner"]
+__all__ = ["CaptureScans", "Scan", "Scanner", "Scanners"]

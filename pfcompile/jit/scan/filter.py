@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
+from pfcompile.captures.native import SLACK
 from pfcompile.cbpf.isa import (
     ROW_OF,
     Ancillary,
@@ -25,9 +26,10 @@ from pfcompile.cbpf.isa import (
     successors,
 )
 from pfcompile.errors import InternalError, ProgramError
-from pfcompile.ir.arithmetic import ArithmeticOp
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.jit.scan.flows import Arrival, Flow, Registers
+from pfcompile.jit.scan.text import FALSE, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,6 +109,28 @@ def jump_targets(instructions: Sequence[Instruction]) -> frozenset[int]:
     )
 
 
+def greatest(operation: ArithmeticOp, a: int, b: int) -> int:
+    """Return a number that no operation on numbers up to `a` and `b` gives more than."""
+    match operation:
+        case ArithmeticOp.ADD:
+            found = a + b
+        case ArithmeticOp.MUL:
+            found = a * b
+        case ArithmeticOp.LSH:
+            found = a << min(b, 31)
+        case ArithmeticOp.AND:
+            found = min(a, b)
+        case ArithmeticOp.OR | ArithmeticOp.XOR:
+            found = (1 << max(a, b).bit_length()) - 1
+        case ArithmeticOp.DIV | ArithmeticOp.RSH | ArithmeticOp.MOD:
+            found = a
+        case ArithmeticOp.SUB:
+            found = WORD
+        case _:
+            assert_never(operation)
+    return min(found, WORD)
+
+
 def write_filter(
     instructions: Sequence[Instruction], flow: Flow, packet: Packet, known: int
 ) -> None:
@@ -141,7 +165,7 @@ def write_filter(
 
 def _verdict(text: Text, row: Row, instruction: Instruction, registers: Registers) -> str:
     if row.operand is Operand.CONSTANT:
-        return "true" if instruction.k else "false"
+        return TRUE if instruction.k else FALSE
     return text.value(f"icmp ne i32 {registers.a}, 0")
 
 
@@ -221,12 +245,13 @@ class _Operation:
         operand = str(self.instruction.k)
         if self.row.operand is Operand.INDEX:
             operand = self._index_operand(operation)
-        return text.value(f"{_OPERATIONS[operation]} i32 {a}, {operand}")
+        most = greatest(operation, text.most(a), text.most(operand))
+        return text.value(f"{_OPERATIONS[operation]} i32 {a}, {operand}", most=most)
 
     def _index_operand(self, operation: ArithmeticOp) -> str:
         text, x = self.flow.text, self.before.x
         if operation in _SHIFTS:
-            return text.value(f"and i32 {x}, 31")
+            return text.value(f"and i32 {x}, 31", most=31)
         if operation in _DIVISIONS:
             divides = text.value(f"icmp ne i32 {x}, 0")
             self.flow.guard(divides)
@@ -247,8 +272,8 @@ class _Operation:
             case Operand.HEADER:
                 byte = self._at_constant()
                 text = self.flow.text
-                low = text.value(f"and i32 {byte}, 15")
-                return self._with(text.value(f"shl i32 {low}, 2"), k + 1)
+                low = text.value(f"and i32 {byte}, 15", most=15)
+                return self._with(text.value(f"shl i32 {low}, 2", most=60), k + 1)
             case Operand.ABSOLUTE:
                 return self._absolute()
             case operand:
@@ -270,13 +295,15 @@ class _Operation:
         return self._packet_number(str(k))
 
     def _at_index(self) -> str:
-        text = self.flow.text
-        wrapped = text.value(f"add i32 {self.before.x}, {self.instruction.k}")
-        offset = text.value(f"zext i32 {wrapped} to i64")
+        text, x, k = self.flow.text, self.before.x, self.instruction.k
+        most = greatest(ArithmeticOp.ADD, text.most(x), k)
+        offset = text.value(f"zext i32 {text.value(f'add i32 {x}, {k}', most=most)} to i64")
         end = text.value(f"add i64 {offset}, {self.row.size}")
         inside = text.value(f"icmp ule i64 {end}, {self.packet.captured}")
         self.flow.guard(inside)
-        return self._packet_number(self.flow.guarded(inside, "i64", offset, "0"))
+        if most + self.row.size > SLACK:
+            offset = self.flow.guarded(inside, "i64", offset, "0")
+        return self._packet_number(offset)
 
     def _packet_number(self, offset: str) -> str:
         """Load a number in network byte order, as 32 bits."""
@@ -285,4 +312,6 @@ class _Operation:
         number = text.load(bits, place)
         if bits > 8:
             number = text.swapped(bits, number)
-        return number if bits == 32 else text.value(f"zext i{bits} {number} to i32")
+        if bits == 32:
+            return number
+        return text.value(f"zext i{bits} {number} to i32", most=(1 << bits) - 1)

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pfcompile.cbpf.isa import SCRATCH_WORDS
-from pfcompile.jit.scan.text import TRUE
+from pfcompile.jit.scan.text import FALSE, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -166,7 +167,7 @@ class Branches(Flow):
         """Write the block that all rejections share, once the program is written."""
         if self._rejects:
             self.text.begin(self._reject_label)
-            self.end("false")
+            self.end(FALSE)
 
     @property
     def _reject_label(self) -> str:
@@ -179,7 +180,8 @@ class Branches(Flow):
         entries = (
             f"[{value}, %{arrival.way}]" for arrival, value in zip(arrivals, values, strict=True)
         )
-        return self.text.value(f"phi i32 {', '.join(entries)}")
+        most = max(map(self.text.most, values))
+        return self.text.value(f"phi i32 {', '.join(entries)}", most=most)
 
 
 class Conditions(Flow):
@@ -191,7 +193,7 @@ class Conditions(Flow):
 
     def __init__(self, text: Text) -> None:
         super().__init__(text)
-        self.match = "false"
+        self.match = FALSE
         self._here = TRUE
 
     def start(self) -> str:
@@ -201,10 +203,7 @@ class Conditions(Flow):
     def join(self, position: int, arrivals: Sequence[Arrival]) -> Registers:
         """Choose by the ways' conditions, of which at most one holds."""
         del position
-        here = arrivals[0].way
-        for arrival in arrivals[1:]:
-            here = self.text.value(f"or i1 {here}, {arrival.way}")
-        self._here = here
+        self._here = reduce(self.text.either, (arrival.way for arrival in arrivals))
         known = min(arrival.registers.known for arrival in arrivals)
         return _merged(arrivals, self._select, known)
 
@@ -229,17 +228,19 @@ class Conditions(Flow):
 
     def end(self, match: str) -> None:
         """Add to the matches."""
-        matched = self.text.both(self._here, match)
-        self.match = self.text.value(f"or i1 {self.match}, {matched}")
+        if match != FALSE:
+            self.match = self.text.either(self.match, self.text.both(self._here, match))
 
     def reject(self) -> None:
         """Do nothing: what is not added does not match."""
 
     def _select(self, arrivals: Sequence[Arrival], values: Sequence[str]) -> str:
         chosen = values[0]
+        most = max(map(self.text.most, values))
         for arrival, value in zip(arrivals[1:], values[1:], strict=True):
             if value != chosen:
-                chosen = self.text.value(f"select i1 {arrival.way}, i32 {value}, i32 {chosen}")
+                choice = f"select i1 {arrival.way}, i32 {value}, i32 {chosen}"
+                chosen = self.text.value(choice, most=most)
         return chosen
 
 

@@ -1,6 +1,7 @@
 """LLVM for scans: few passes, because most of a file's filtering is over in milliseconds.
 
-With -O2 a filter takes twice as long to compile, and the code is no faster.
+With -O2 a filter takes twice as long to compile, and the code is no faster. What has been compiled
+before is taken from the cache, and then LLVM is not even loaded.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from itertools import count
 from threading import Lock
 from typing import Any, Final
 
-from llvmlite import binding
-
 from pfcompile.errors import InternalError
+from pfcompile.jit.scan.cache import key_of, load, store
 
 _LONG: Final = 100_000
 """Characters of a module from which on LLVM neither optimises nor schedules: what it does takes
 more than linear time, and would take seconds."""
+
+_SETTINGS: Final = "instcombine simplifycfg, code generator 1; pic, small"
+"""What is done to modules that are not long: part of the name of what is cached."""
 
 _LOCK: Final = Lock()
 """Threads compile one after the other: llvmlite shares one LLVM context among all modules."""
@@ -31,31 +34,68 @@ class Code:
         address: Where the function begins.
     """
 
-    __slots__ = ("_tracker", "address")
+    __slots__ = ("_keeps", "address")
 
-    def __init__(self, text: str, name: str) -> None:
-        """Compile a module.
+    def __init__(self, text: str, name: str, *, cached: bool = False) -> None:
+        """Compile a module, or take what was compiled before.
 
         Args:
             text: The module in LLVM's language.
             name: Its function.
+            cached: Whether the cache may be asked, and what is compiled kept there.
+
+        Raises:
+            ImportError: There is no llvmlite; and what else it raises where it cannot serve.
         """
+        import llvmlite  # noqa: PLC0415 - its version takes no time; what loads LLVM is below
+
+        key = key_of(text, name, llvmlite.__version__, _SETTINGS) if cached else None
+        self._keeps: Any = None if key is None else load(key)
+        if self._keeps is not None:
+            self.address = int(self._keeps.address)
+            return
         with _LOCK:
-            library = binding.JITLibraryBuilder()
-            library.add_object_img(_object_of(text, name))
-            library.add_current_process()
-            library.export_symbol(name)
-            self._tracker = library.link(_linker(), f"scan{next(_NUMBERS)}")
-        self.address = int(self._tracker[name])
+            compiled = _object_of(text, name)
+            self._keeps = _linked(compiled, name)
+            alone = None if key is None else _alone(compiled)
+        self.address = int(self._keeps[name])
+        if key is not None and alone is not None:
+            store(key, alone)
+
+
+def _binding() -> Any:
+    from llvmlite import binding  # noqa: PLC0415 - takes longer to load than a filter to compile
+
+    return binding
 
 
 @cache
 def _linker() -> Any:
-    return binding.create_lljit_compiler()
+    return _binding().create_lljit_compiler()
+
+
+def _linked(compiled: bytes, name: str) -> Any:
+    library = _binding().JITLibraryBuilder()
+    library.add_object_img(compiled)
+    library.add_current_process()
+    library.export_symbol(name)
+    return library.link(_linker(), f"scan{next(_NUMBERS)}")
+
+
+def _alone(compiled: bytes) -> bytes | None:
+    """Return the code of an object if it needs nothing else, wherever it lies; or None."""
+    sections = {
+        (each.name() or b"").decode(): (each.is_text(), each.data(), each.size())
+        for each in _binding().ObjectFileRef.from_data(compiled).sections()
+    }
+    code = [data for is_text, data, _ in sections.values() if is_text]
+    needs = [name for name in sections if name.startswith((".rela.text", ".rel.text", ".rodata"))]
+    return bytes(code[0]) if len(code) == 1 and not needs else None
 
 
 @cache
 def _machine(level: int) -> Any:
+    binding = _binding()
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     target = binding.Target.from_triple(binding.get_process_triple())
@@ -70,7 +110,7 @@ def _machine(level: int) -> Any:
 
 def _object_of(text: str, name: str) -> bytes:
     level = int(len(text) < _LONG)
-    machine = _machine(level)
+    machine, binding = _machine(level), _binding()
     try:
         module = binding.parse_assembly(text)
         module.triple = binding.get_process_triple()

@@ -1,43 +1,224 @@
-"""How the records of a pcap file are laid out, as far as a scan needs to know.
+"""What a record is, as code: its checks, and where its packet lies.
 
-Timestamps are not looked at, so their unit makes no difference.
+`write` goes from block `record` to block `packet`, or to `halt` before a record that is not whole,
+or that the loop cannot deal with; what is wrong with it is for its caller to say. Headers are read
+before it is known that they are whole: behind the end of a block there is slack.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Protocol
 
-from pfcompile.captures.limits import largest_packet
-from pfcompile.captures.pcap import RECORD_HEADER_LENGTH
+from pfcompile.captures import pcapng
+from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
+from pfcompile.captures.pcap import SMALLER_CAPTURED, WIRE_FIRST
 
 if TYPE_CHECKING:
-    from pfcompile.captures.records import PcapHeader
+    from pfcompile.jit.scan.text import Text
+
+HOST_ORDER: Final = "<" if sys.byteorder == "little" else ">"
+
+POSITION: Final = "%position"
+"""Where in the block the record starts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """One kind of record.
+class Record:
+    """The names of what is known of a record in block `packet`.
 
     Attributes:
-        byte_order: "<" or ">", as `struct` spells it.
-        lengths: Which of the two length words is which (`captures.pcap.VERSIONS`).
-        prefix: Bytes before the packet, 16 or more.
-        longest: The most bytes of a packet; a greater captured length is damage.
+        data: Pointer to the captured bytes.
+        captured: Their number, 64 bits.
+        wire: The length on the wire, 32 bits.
+        stop: Where in the block the record ends, 64 bits.
+        interface: Pointer to the words of its interface (`INTERFACE_WORDS`), in pcapng.
     """
 
-    byte_order: str
-    lengths: str
-    prefix: int
-    longest: int
+    data: str
+    captured: str
+    wire: str
+    stop: str
+    interface: str = ""
 
-    @classmethod
-    def of(cls, header: PcapHeader) -> Self:
-        """Return the layout of the records behind a file header."""
-        dialect = header.dialect
-        return cls(
-            dialect.byte_order,
-            dialect.lengths,
-            RECORD_HEADER_LENGTH + dialect.extra_header,
-            largest_packet(header.interface.dlt),
+
+class Records(Protocol):
+    """One kind of record."""
+
+    def write(self, text: Text) -> Record:
+        """Write the checks; the text is then in block `packet`."""
+
+    def ticks(self, text: Text, untimed: str) -> str:
+        """Write the time in the unit of the file, 64 bits; return its name.
+
+        Args:
+            text: Where it is written.
+            untimed: The number for a packet that has none.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PcapRecords:
+    """Records of pcap files (pcap-savefile(5))."""
+
+    layout: PcapLayout
+
+    def write(self, text: Text) -> Record:
+        """Write the checks of lengths.
+
+        That the header is whole needs none: where it is not, the record ends behind the block,
+        whatever its length.
+        """
+        body = text.value(f"add i64 {POSITION}, {self.layout.prefix}")
+        first, second = (_word(text, self.layout.byte_order, offset) for offset in (8, 12))
+        if self.layout.lengths == WIRE_FIRST:
+            first, second = second, first
+        elif self.layout.lengths == SMALLER_CAPTURED:
+            swapped = text.value(f"icmp ugt i32 {first}, {second}")
+            first, second = (
+                text.value(f"select i1 {swapped}, i32 {second}, i32 {first}"),
+                text.value(f"select i1 {swapped}, i32 {first}, i32 {second}"),
+            )
+        captured = text.value(f"zext i32 {first} to i64")
+        stop = text.value(f"add i64 {body}, {captured}")
+        possible = text.value(f"icmp ule i64 {captured}, {self.layout.longest}")
+        whole = text.value(f"icmp ule i64 {stop}, %end")
+        data = text.value(f"getelementptr i8, ptr %block, i64 {body}")
+        text.act(f"br i1 {text.both(possible, whole)}, label %packet, label %halt, !prof !0")
+        text.begin("packet")
+        return Record(data, captured, second, stop)
+
+    def ticks(self, text: Text, untimed: str) -> str:
+        """Write seconds and their fraction as one number of ticks."""
+        del untimed  # all have one
+        seconds, fraction = (_wide(text, self.layout.byte_order, offset) for offset in (0, 4))
+        whole = text.value(f"mul i64 {seconds}, {self.layout.ticks_per_second}")
+        return text.value(f"add i64 {whole}, {fraction}")
+
+
+@dataclass(frozen=True, slots=True)
+class PcapngRecords:
+    """Packet blocks of a pcapng section (draft-ietf-opsawg-pcapng); `halt` at all other blocks.
+
+    The words of the section's interfaces lie in one array, behind the pointer `%interfaces`. A
+    packet of an interface that has no filter yet is for the caller, too.
+    """
+
+    layout: PcapngLayout
+
+    def write(self, text: Text) -> Record:
+        """Write the checks; enhanced packet blocks take the straight way."""
+        order = self.layout.byte_order
+        kind, length = (_word(text, order, offset) for offset in (0, 4))
+        size = text.value(f"zext i32 {length} to i64")
+        stop = text.value(f"add i64 {POSITION}, {size}")
+        usual = text.value(f"icmp eq i32 {kind}, {pcapng.ENHANCED_PACKET}")
+        text.act(f"br i1 {usual}, label %enhanced, label %unusual, !prof !0")
+        text.begin("unusual")
+        text.act(
+            f"switch i32 {kind}, label %halt [i32 {pcapng.SIMPLE_PACKET}, label %simple "
+            f"i32 {pcapng.OBSOLETE_PACKET}, label %obsolete]"
         )
+        ways = []
+        text.begin("simple")
+        wire = _word(text, order, 8)
+        snaplen = _interface_word(text, "%interfaces", "snaplen")
+        limit = text.value(f"trunc i64 {snaplen} to i32")
+        cut = text.value(f"icmp ult i32 {limit}, {wire}")
+        captured = text.value(f"select i1 {cut}, i32 {limit}, i32 {wire}")
+        ways.append((text.label, "0", captured, wire, str(pcapng.SIMPLE_DATA)))
+        text.act("br label %block.seen")
+        for name in ("obsolete", "enhanced"):
+            text.begin(name)
+            if name == "enhanced":
+                number = _word(text, order, 8)
+            else:
+                half = _load(text, order, 16, 8)
+                number = text.value(f"zext i16 {half} to i32")
+            captured, wire = (_word(text, order, offset) for offset in (20, 24))
+            ways.append((text.label, number, captured, wire, str(pcapng.PACKET_DATA)))
+            text.act("br label %block.seen")
+        text.begin("block.seen")
+        number, captured, wire, start = (
+            text.value(f"phi {kind} " + ", ".join(f"[{way[index]}, %{way[0]}]" for way in ways))
+            for index, kind in ((1, "i32"), (2, "i32"), (3, "i32"), (4, "i64"))
+        )
+        return self._checked(text, stop, size, number, captured, wire, start)
+
+    def _checked(
+        self, text: Text, stop: str, size: str, number: str, captured: str, wire: str, start: str
+    ) -> Record:
+        """Write what all packet blocks are checked for."""
+        captured = text.value(f"zext i32 {captured} to i64")
+        body = text.value(f"add i64 {POSITION}, {start}")
+        behind = text.value(f"add i64 {body}, {captured}")
+        # Lengths below the fixed part's need no check of their own: the data would not fit.
+        least = text.value(f"add i64 {behind}, 4")
+        fits = text.value(f"icmp ule i64 {least}, {stop}")
+        room = text.value(f"sub i64 {stop}, 4")
+        whole = text.value(f"icmp ule i64 {stop}, %end")
+        odd = text.value(f"and i64 {size}, 3")
+        even = text.value(f"icmp eq i64 {odd}, 0")
+        possible = text.value(f"icmp ule i64 {size}, {self.layout.longest}")
+        index = text.value(f"zext i32 {number} to i64")
+        known = text.value(f"icmp ult i64 {index}, %interface.count")
+        good = text.both(text.both(fits, whole), text.both(text.both(even, possible), known))
+        text.act(f"br i1 {good}, label %block.whole, label %halt, !prof !0")
+        text.begin("block.whole")
+        interface = text.value(
+            f"getelementptr [{len(INTERFACE_WORDS)} x i64], ptr %interfaces, i64 {index}"
+        )
+        again_at = text.value(f"getelementptr i8, ptr %block, i64 {room}")
+        again = text.load(32, again_at)
+        if self.layout.byte_order != HOST_ORDER:
+            again = text.swapped(32, again)
+        again = text.value(f"zext i32 {again} to i64")
+        same = text.value(f"icmp eq i64 {again}, {size}")
+        chosen = _interface_word(text, interface, "filter")
+        has_filter = text.value(f"icmp ult i64 {chosen}, {self.layout.filters}")
+        data = text.value(f"getelementptr i8, ptr %block, i64 {body}")
+        text.act(f"br i1 {text.both(same, has_filter)}, label %packet, label %halt, !prof !0")
+        text.begin("packet")
+        return Record(data, captured, wire, stop, interface)
+
+    def ticks(self, text: Text, untimed: str) -> str:
+        """Write the time of a packet block; a simple one has none."""
+        high, low = (_wide(text, self.layout.byte_order, offset) for offset in (12, 16))
+        upper = text.value(f"shl i64 {high}, 32")
+        time = text.value(f"or i64 {upper}, {low}")
+        kind = _word(text, self.layout.byte_order, 0)
+        simple = text.value(f"icmp eq i32 {kind}, {pcapng.SIMPLE_PACKET}")
+        return text.value(f"select i1 {simple}, i64 {untimed}, i64 {time}")
+
+
+def interface_filter(text: Text, record: Record) -> str:
+    """Write which filter the interface of a pcapng packet has; return its number, 64 bits."""
+    return _interface_word(text, record.interface, "filter")
+
+
+def interface_place(text: Text, record: Record, word: str) -> str:
+    """Return the pointer to a word of the packet's interface."""
+    index = INTERFACE_WORDS.index(word)
+    return text.value(f"getelementptr i64, ptr {record.interface}, i64 {index}")
+
+
+def _interface_word(text: Text, interface: str, word: str) -> str:
+    index = INTERFACE_WORDS.index(word)
+    place = text.value(f"getelementptr i64, ptr {interface}, i64 {index}")
+    return text.value(f"load i64, ptr {place}")
+
+
+def _word(text: Text, byte_order: str, offset: int) -> str:
+    """Load a word of the record's header, in the file's byte order."""
+    return _load(text, byte_order, 32, offset)
+
+
+def _load(text: Text, byte_order: str, bits: int, offset: int) -> str:
+    place = text.value(f"getelementptr i8, ptr %block, i64 {POSITION}")
+    word = text.load(bits, text.value(f"getelementptr i8, ptr {place}, i64 {offset}"))
+    return word if byte_order == HOST_ORDER else text.swapped(bits, word)
+
+
+def _wide(text: Text, byte_order: str, offset: int) -> str:
+    return text.value(f"zext i32 {_word(text, byte_order, offset)} to i64")

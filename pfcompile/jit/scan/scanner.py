@@ -1,107 +1,260 @@
-"""One filter for one kind of record, ready to scan blocks of memory."""
+"""Filters for one kind of record, ready to scan blocks of memory."""
 
 from __future__ import annotations
 
 import ctypes
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.native import Scanned
+from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout
+from pfcompile.captures.native import ROW, Extent, Rows, Sums, Wanted
 from pfcompile.cbpf.check import check_structure
 from pfcompile.jit.scan.filter import check_scannable
-from pfcompile.jit.scan.gather import FEW, gather
+from pfcompile.jit.scan.loop import BASE, END, INTERFACE_COUNT, INTERFACES, LIMIT, POSITION
 from pfcompile.jit.scan.machine import Code
-from pfcompile.jit.scan.walk import SLACK, STATE, scan_text
+from pfcompile.jit.scan.notes import OUTPUT_SLACK
+from pfcompile.jit.scan.walk import scan_text, state_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pfcompile.captures.layouts import Layout
     from pfcompile.cbpf.isa import Instruction
-    from pfcompile.jit.scan.records import Layout
 
-_POINTER: Final = ctypes.c_void_p
-_SCAN: Final = ctypes.CFUNCTYPE(None, _POINTER, _POINTER, _POINTER)
+_SCAN: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
+_WORD_BYTES: Final = 8
+_ROW_BYTES: Final = _WORD_BYTES * len(ROW)
 
-class _State(ctypes.Structure):
-    """The words of `walk.STATE`."""
+_LEAST_BLOCK: Final = 16
+"""Bytes of the shortest pcapng block that is a packet."""
 
-    _fields_ = [(name, ctypes.c_uint64) for name in STATE]
+_NEVER: Final = (1 << 64) - 1
+"""The earliest time of no packets."""
 
 
 class Scanner:
-    """A filter and the loop around it as native code.
+    """Some filters and the loop around them as native code, which any number of scans share.
+
+    Attributes:
+        layout: The records that it is for.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Sequence[Sequence[Instruction]]],
+        layout: Layout,
+        wanted: Wanted,
+        *,
+        cached: bool = False,
+    ) -> None:
+        """Compile.
+
+        Args:
+            programs: For each link type a valid program for each filter.
+            layout: The records of the file.
+            wanted: What is taken down of them.
+            cached: Whether compiled code may be taken from the user's cache, and is kept there.
+
+        Raises:
+            ProgramError: A program is not valid, or does what only the interpreter can.
+        """
+        for filters in programs:
+            for each in filters:
+                check_structure(each)
+                check_scannable(each)
+        self.layout = layout
+        self._code = Code(scan_text(programs, layout, wanted), "scan", cached=cached)
+        self.function = _SCAN(self._code.address)
+
+
+class Scan:
+    """What one walk through a file counts and keeps; a `captures.native.BlockScan`.
 
     It is for one thread at a time; while it scans, other threads run.
 
     Attributes:
-        slack: Bytes behind the end of a block that must be there, whatever they hold.
-        keeps: Whether matching records can be asked for.
+        layout: The records.
     """
 
-    slack: Final = SLACK
-
-    def __init__(
-        self, instructions: Sequence[Instruction], layout: Layout, *, keep: bool = True
-    ) -> None:
-        """Compile a filter.
+    def __init__(self, layout: Layout, wanted: Wanted, filters: int) -> None:
+        """Begin with nothing counted, and without native code: it stops at the first record.
 
         Args:
-            instructions: A valid program.
-            layout: The records of the file.
-            keep: Whether matching records are wanted, or only counted.
-
-        Raises:
-            ProgramError: The program is not valid, or does what only the interpreter can.
+            layout: The records.
+            wanted: What is taken down of them.
+            filters: How many filters there are.
         """
-        check_structure(instructions)
-        check_scannable(instructions)
-        self.keeps = keep
-        self._code = Code(scan_text(instructions, layout, keep=keep), "scan")
-        self._scan = _SCAN(self._code.address)
-        self._prefix = layout.prefix
-        self._state = _State()
-        self._runs = (ctypes.c_uint32 * 0)()
-        self._out = bytearray()
+        words = state_words(layout, wanted, filters)
+        self.layout = layout
+        self._filters = filters
+        self._scanner: Scanner | None = None
+        self._prefix = layout.prefix if isinstance(layout, PcapLayout) else 0
+        self._indexes = {word: index for index, word in enumerate(words)}
+        self._state = (ctypes.c_uint64 * len(words))()
+        for word in words:
+            if word in {"first", "matched_first"}:
+                self._set(word, _NEVER)
+        self._position, self._end, self._limit, self._base = (
+            self._indexes[word] for word in (POSITION, END, LIMIT, BASE)
+        )
+        self._extent = 0
+        self._outputs = [_Memory(f"out_{n}") for n in range(filters)] if wanted.copies else []
+        self._rows = _Memory("row")
+        self._memories = [*self._outputs, *([self._rows] if wanted.rows is not Rows.NONE else [])]
+        self._count = 0
+        self._interfaces = (ctypes.c_uint64 * len(INTERFACE_WORDS))()
+        self._place_interfaces()
 
-    def scan(self, memory: bytearray, start: int, end: int, limit: int | None) -> Scanned:
-        """Walk the records of a block, up to the first that is not whole or damaged.
+    def use(self, scanner: Scanner) -> None:
+        """Go on with native code for the same kind of records."""
+        self._scanner = scanner
+        self.layout = scanner.layout
 
-        Args:
-            memory: Holds the block and `slack` bytes behind it.
-            start: Where in `memory` the first record starts.
-            end: Where the block ends, below 2**31.
-            limit: Stop behind this many matches, at least 1; None: do not stop.
-        """
+    def scan(self, memory: bytearray, start: int, end: int, base: int, limit: int) -> int:
+        """Walk records; see `BlockScan`."""
+        if self._scanner is None:
+            return start
         state = self._state
-        state.position, state.end = start, end
-        state.limit = (1 << 64) - 1 if limit is None else limit
-        needed = 2 * ((end - start) // (2 * self._prefix) + 2)
-        if self.keeps and len(self._runs) < needed:
-            self._runs = (ctypes.c_uint32 * needed)()
+        state[self._position] = start
+        state[self._end] = end
+        state[self._limit] = limit
+        state[self._base] = base % (1 << 64)
+        for each in self._memories:
+            self._make_room(each, end - start)
         block = ctypes.c_char.from_buffer(memory)
-        self._scan(ctypes.addressof(block), ctypes.addressof(state), ctypes.addressof(self._runs))
+        self._scanner.function(ctypes.addressof(block), ctypes.addressof(state))
         del block  # which keeps `memory` from being resized
-        captured = state.position - start - state.packets * self._prefix
-        runs = state.runs if self.keeps else 0
-        return Scanned(
-            state.position, state.packets, captured, state.matched, state.matched_bytes, runs
+        stopped = state[self._position]
+        self._extent += stopped - start
+        return stopped
+
+    def sums(self) -> Sums:
+        """Return the sums since the beginning."""
+        packets = self._get("packets")
+        total = self._get("bytes") if "bytes" in self._indexes else 0
+        if self._prefix:
+            total = self._extent - packets * self._prefix
+        filters = range(self._filters)
+        return Sums(
+            packets,
+            total,
+            tuple(self._get(f"matched_{n}") for n in filters),
+            tuple(self._get(f"matched_bytes_{n}") for n in filters),
         )
 
-    def extents(self, count: int) -> list[tuple[int, int]]:
-        """Return where the first `count` runs of the last scan start and end in its memory."""
-        words = self._runs[: 2 * count]
-        return list(zip(words[::2], words[1::2], strict=True))
+    def kept(self, number: int = 0) -> memoryview:
+        """Return the records that a filter has kept since `forget_kept`."""
+        return self._written(self._outputs[number]) if self._outputs else memoryview(b"")
 
-    def gathered(self, memory: bytearray, count: int) -> bytes | memoryview:
-        """Return the first `count` runs of the last scan, one behind the other.
+    def rows(self) -> memoryview:
+        """Return the rows since `forget_kept`."""
+        return self._written(self._rows).cast("Q")
 
-        Valid until the next call.
+    def forget_kept(self) -> None:
+        """Make room: the memory of what has been kept is used again."""
+        for each in self._memories:
+            self._set(each.word, each.address)
+
+    def extents(self, interface: int = 0) -> tuple[Extent, Extent]:
+        """Return the extent of an interface's packets, and of those that the first filter keeps."""
+        if self._prefix:
+            sums = self.sums()
+            words = {
+                "packets": sums.packets,
+                "bytes": sums.bytes,
+                "matched": sums.matched[0],
+                "matched_bytes": sums.matched_bytes[0],
+                **{w: self._get(w) for w in ("first", "last", "matched_first", "matched_last")},
+            }
+        else:
+            start = interface * len(INTERFACE_WORDS)
+            numbers = self._interfaces[start : start + len(INTERFACE_WORDS)]
+            words = dict(zip(INTERFACE_WORDS, numbers, strict=True))
+        return (
+            _extent(words["packets"], words["bytes"], words["first"], words["last"]),
+            _extent(
+                words["matched"],
+                words["matched_bytes"],
+                words["matched_first"],
+                words["matched_last"],
+            ),
+        )
+
+    def begin_section(self) -> None:
+        """Forget the interfaces."""
+        self._count = 0
+        self._place_interfaces()
+
+    def set_interface(self, index: int, chosen: int, snaplen: int) -> None:
+        """Tell of an interface, a new one behind the others or one of them.
+
+        Args:
+            index: Its number within the section.
+            chosen: Which of the link types' filters it has; `NO_FILTER` for none yet.
+            snaplen: Where simple packets are cut.
         """
-        if not self.keeps:
-            raise ValueError("this scanner only counts")
-        if count <= FEW:
-            return b"".join(memory[start:end] for start, end in self.extents(count))
-        if len(self._out) < len(memory):
-            self._out = bytearray(len(memory))
-        length = gather(memory, self._runs, count, self._out)
-        return memoryview(self._out)[:length].toreadonly()
+        start = index * len(INTERFACE_WORDS)
+        if len(self._interfaces) < start + len(INTERFACE_WORDS):
+            grown = (ctypes.c_uint64 * (2 * (start + len(INTERFACE_WORDS))))()
+            ctypes.memmove(grown, self._interfaces, ctypes.sizeof(self._interfaces))
+            self._interfaces = grown
+        numbers = {"filter": chosen, "snaplen": snaplen}
+        if index >= self._count:
+            numbers = dict.fromkeys(INTERFACE_WORDS, 0) | numbers
+            numbers |= {"first": _NEVER, "matched_first": _NEVER}
+        for word, number in numbers.items():
+            self._interfaces[start + INTERFACE_WORDS.index(word)] = number
+        self._count = max(self._count, index + 1)
+        self._place_interfaces()
+
+    def _place_interfaces(self) -> None:
+        self._set(INTERFACES, ctypes.addressof(self._interfaces))
+        self._set(INTERFACE_COUNT, self._count)
+
+    def _make_room(self, each: _Memory, size: int) -> None:
+        """Let a memory have room for what a block of `size` bytes can give."""
+        used = self._get(each.word) - each.address
+        if each is self._rows:
+            size = (size // (self._prefix or _LEAST_BLOCK) + 1) * _ROW_BYTES
+        if each.make_room(used, size + OUTPUT_SLACK):
+            self._set(each.word, each.address + used)
+
+    def _written(self, each: _Memory) -> memoryview:
+        return each.view(self._get(each.word) - each.address)
+
+    def _get(self, word: str) -> int:
+        return self._state[self._indexes[word]]
+
+    def _set(self, word: str, number: int) -> None:
+        self._state[self._indexes[word]] = number
+
+
+def _extent(packets: int, total: int, first: int, last: int) -> Extent:
+    return (
+        Extent(packets, total, first, last) if first <= last else Extent(packets, total, None, None)
+    )
+
+
+class _Memory:
+    """Memory that a scan writes to, from the address in one of its words on."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self._memory = bytearray()
+        self.address = 0
+
+    def make_room(self, used: int, more: int) -> bool:
+        """Have `more` bytes behind those in use; return whether the address is another now."""
+        if used + more <= len(self._memory):
+            return False
+        grown = bytearray(max(used + more, 2 * len(self._memory)))
+        grown[:used] = self._memory[:used]
+        self._memory = grown
+        block = ctypes.c_char.from_buffer(grown)
+        self.address = ctypes.addressof(block)
+        del block
+        return True
+
+    def view(self, used: int) -> memoryview:
+        """Return what is in use."""
+        return memoryview(self._memory)[:used].toreadonly()

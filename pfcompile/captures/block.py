@@ -1,0 +1,115 @@
+"""The part of a capture that is in memory while whole blocks of it are scanned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pfcompile.captures.window import Window
+
+BLOCK_SIZE: Final = 512 * 1024
+"""Bytes asked for at a time: they are still in the second-level cache when they are scanned. Less
+costs more calls than it saves; from 1 MB on, large packets take a sixth longer."""
+
+_PAGE: Final = 4096
+"""Bytes of a page of memory: copying to the start of one is fastest."""
+
+_ROOM: Final = 64 * 1024
+"""Bytes in front of a block for what is left of the one before: more than most records have."""
+
+
+class Block:
+    """A piece of memory that is used again and again.
+
+    Reads go to the start of a page; what is left of the block before is moved to in front of it.
+
+    Attributes:
+        memory: The block, between room for what is carried over and the slack.
+        start: Index of the first byte that is not done with.
+        end: Index behind the last byte that has been read.
+    """
+
+    __slots__ = ("_reads_at", "_size", "_slack", "_window", "end", "memory", "start")
+
+    def __init__(self, window: Window, size: int, slack: int) -> None:
+        """Take over what a window has in memory.
+
+        Args:
+            window: The file; it goes on counting the offset.
+            size: Bytes to ask for at a time, at least 1.
+            slack: Bytes behind the end that must be there, whatever they hold.
+        """
+        taken = window.take()
+        self._window = window
+        self._size = size
+        self._slack = slack
+        self._reads_at = _ROOM
+        self.memory = bytearray(_ROOM + max(size, len(taken)) + slack)
+        self.start = _ROOM
+        self.end = _ROOM + len(taken)
+        self.memory[self.start : self.end] = taken
+
+    def __len__(self) -> int:
+        """Return how many bytes there are that are not done with."""
+        return self.end - self.start
+
+    @property
+    def offset(self) -> int:
+        """The place in the file of the first byte that is not done with."""
+        return self._window.offset
+
+    @property
+    def base(self) -> int:
+        """The place in the file of the memory's first byte; may be negative."""
+        return self._window.offset - self.start
+
+    def rest(self, most: int) -> bytes:
+        """Return what is there, but at most so many bytes."""
+        return bytes(self.memory[self.start : min(self.end, self.start + most)])
+
+    def skip(self, position: int) -> None:
+        """Be done with what is before `position`."""
+        self._window.pass_over(position - self.start)
+        self.start = position
+
+    def extend(self, needed: int, stop: int | None = None) -> bool:
+        """Read until there are `needed` bytes, or the file ends; see `Window.extend`.
+
+        Args:
+            needed: More than there are.
+            stop: The place in the file where somebody else goes on: behind it no more is read than
+                needed.
+        """
+        self._carry()
+        while self.end - self.start < needed:
+            size = self._size
+            if stop is not None:
+                missing = needed - len(self)
+                size = min(size, max(stop - self.offset - len(self), missing))
+            self._make_room(size)
+            with memoryview(self.memory) as view:
+                count = self._window.read_into(view[self.end : self.end + size], len(self))
+            if count == 0:
+                return False
+            self.end += count
+        return True
+
+    def _carry(self) -> None:
+        """Move what is left to in front of the place that is read to."""
+        left = len(self)
+        if left > self._reads_at:
+            self._reads_at = -(-left // _PAGE) * _PAGE
+            carried = self.memory[self.start : self.end]
+            self.memory = bytearray(self._reads_at - left) + carried
+        else:
+            end = self._reads_at
+            self.memory[end - left : end] = self.memory[self.start : self.end]
+        self.start, self.end = self._reads_at - left, self._reads_at
+
+    def _make_room(self, size: int) -> None:
+        """Let the memory grow with the bytes that are really there."""
+        room = self.end + size + self._slack
+        if len(self.memory) < room:
+            grown = bytearray(2 * room)
+            grown[: self.end] = self.memory[: self.end]
+            self.memory = grown

@@ -1,0 +1,209 @@
+"""Captures walked by several threads at once; what comes out is in the order of the input.
+
+Each source becomes tasks: each part of a large uncompressed file is one (`parts`), everything else
+as a whole. Threads do the tasks in their order (`tasks`), and whoever asks gets what they find, one
+task after the other. How much waits to be asked for is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from pfcompile.captures.native import NO_LIMIT, Run, manner_for
+from pfcompile.captures.parts import Begun, Ended, LargeFile, open_large, walk_exactly, walk_part
+from pfcompile.captures.tasks import Crew, Task
+from pfcompile.captures.walking import walk_source
+from pfcompile.errors import PfcompileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from typing import TypeAlias
+
+    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.native import Counted, Scans
+    from pfcompile.captures.records import Item
+
+    Items: TypeAlias = Iterator[Item | Run | Counted]
+
+_MAY_WAIT: Final = 16
+"""Items of a task that is no part of a file that may wait to be asked for."""
+
+
+def read_captures(
+    sources: Iterable[Source],
+    scans_for: Callable[[Source], Scans | None] | None,
+    *,
+    jobs: int,
+    left: Callable[[], int],
+    before_read: Callable[[int], None],
+) -> Generator[tuple[Source, Items], None, None]:
+    """Yield each source with what it is made of; it is read while that is asked for.
+
+    Args:
+        sources: Paths, "-" for standard input, or binary streams.
+        scans_for: Gives what filters a source in blocks; None for no source.
+        jobs: How many threads scan.
+        left: Tells how many matches of the first filter are wanted still.
+        before_read: Called now and then with the number of bytes read so far, of all sources.
+    """
+    done = 0
+
+    def tell(finished: int, count: int) -> None:
+        nonlocal done
+        done = finished + count
+        before_read(done)
+
+    if jobs > 1 and scans_for is not None and left() == NO_LIMIT:
+        with closing(_Ahead(jobs, scans_for)) as ahead:
+            for planned in ahead.walk(sources):
+                yield planned.source, ahead.items(planned, partial(tell, done))
+        return
+    for source in sources:
+        scans = None if scans_for is None else scans_for(source)
+        yield source, walk_source(source, scans, manner_for(scans, left()), partial(tell, done))
+
+
+@dataclass(slots=True)
+class _Planned:
+    """A source that is walked ahead.
+
+    Attributes:
+        source: The source.
+        file: The file that it is cut into parts of; None where it is one task.
+        tasks: What has not been asked for.
+        read: How many bytes have been read, where it is one task.
+    """
+
+    source: Source
+    file: LargeFile | None = None
+    tasks: deque[Task] = field(default_factory=deque)
+    read: int = 0
+
+
+class _Ahead:
+    """Sources that threads walk before they are asked for."""
+
+    def __init__(self, jobs: int, scans_for: Callable[[Source], Scans | None]) -> None:
+        self._crew = Crew(jobs)
+        self._scans_for = scans_for
+        self._planned: deque[_Planned] = deque()
+
+    def walk(self, sources: Iterable[Source]) -> Iterator[_Planned]:
+        """Yield each source when it is its turn."""
+        waiting = iter(sources)
+        while True:
+            while self._crew.is_short and (source := next(waiting, None)) is not None:
+                self._planned.append(self._plan(source))
+            if not self._planned:
+                return
+            yield self._planned[0]
+            self._drop(self._planned.popleft())
+
+    def items(self, planned: _Planned, tell: Callable[[int], None]) -> Items:
+        """Yield what a source is made of."""
+        file = planned.file
+        if file is None:
+            for item in planned.tasks[0].items():
+                tell(planned.read)
+                yield item
+            return
+        yield from file.head
+        place = Ended(file.start, file.structure.section)
+        for start in file.starts():
+            tell(place.offset)
+            task = planned.tasks[0]
+            for item in _part(file, start, task, place):
+                if isinstance(item, Ended):
+                    place = item
+                else:
+                    yield item
+            task.wait()
+            planned.tasks.popleft()
+            self._crew.task_over()
+        tell(place.offset)
+
+    def close(self) -> None:
+        """Stop all; what nobody has asked for is not wanted."""
+        for planned in self._planned:
+            for task in planned.tasks:
+                task.cancel()
+        while self._planned:
+            self._drop(self._planned.popleft())
+        self._crew.close()
+
+    def _plan(self, source: Source) -> _Planned:
+        planned = _Planned(source)
+        try:
+            scans = self._scans_for(source)
+            planned.file = None if scans is None else open_large(source, scans)
+        except PfcompileError as error:  # to be raised when it is this source's turn
+            planned.tasks.append(self._crew.add(Task(partial(_fail, error))))
+            return planned
+        if planned.file is None:
+            task = Task(partial(_walk_all, planned, scans), _MAY_WAIT)
+            planned.tasks.append(self._crew.add(task))
+        else:
+            for start in planned.file.starts():
+                task = Task(partial(_detached, walk_part(planned.file, start)))
+                planned.tasks.append(self._crew.add(task))
+        return planned
+
+    def _drop(self, planned: _Planned) -> None:
+        """Be done with a source, however much of it has been asked for."""
+        for task in planned.tasks:
+            task.cancel()
+        for task in planned.tasks:
+            if planned.file is not None:
+                task.wait()  # since it reads from a file that is closed next
+            self._crew.task_over()
+        planned.tasks.clear()
+        if planned.file is not None:
+            os.close(planned.file.descriptor)
+
+
+def _part(file: LargeFile, start: int, task: Task, place: Ended) -> Iterator[Any]:
+    """Yield what a part is made of; `place` is where the one before has ended."""
+    items = task.items()
+    begun = next(items)
+    assert isinstance(begun, Begun)
+    if (begun.offset, file.structure.section) == place:
+        yield from items
+    else:
+        task.cancel()
+        yield from walk_exactly(file, place, file.stop_of(start))
+
+
+def _walk_all(planned: _Planned, scans: Scans | None) -> Items:
+    """Walk a whole source."""
+
+    def tell(count: int) -> None:
+        planned.read = count
+
+    return _detached(walk_source(planned.source, scans, manner_for(scans, NO_LIMIT), tell))
+
+
+def _fail(error: PfcompileError) -> Iterator[Any]:
+    raise error
+    yield  # what makes it a generator
+
+
+class _Kept:
+    """Records that have been taken out of a scan's memory, which goes on being used."""
+
+    def __init__(self, run: Run) -> None:
+        self._kept = [bytes(run.kept(number)) for number in range(len(run.sums.matched))]
+
+    def kept(self, number: int) -> memoryview:
+        """Return the records that a filter has kept."""
+        return memoryview(self._kept[number])
+
+
+def _detached(items: Iterator[Any]) -> Iterator[Any]:
+    """Yield items that stay valid."""
+    for item in items:
+        yield replace(item, scan=_Kept(item)) if isinstance(item, Run) else item

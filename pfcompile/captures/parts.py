@@ -1,0 +1,187 @@
+"""A large capture file in parts, which threads walk at the same time.
+
+A part begins where a record seems to start (`cutting`). Where the part before has really ended is
+known when it is read; if that is another place, or if the section has other interfaces there than
+was thought, the part is walked again from the right one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pfcompile.captures import native, pcap, pcapng
+from pfcompile.captures.cutting import LOOKED_AT, find_start
+from pfcompile.captures.inputs import local_path, name_of
+from pfcompile.captures.native import NO_LIMIT, QUIET_BLOCKS, Structure, manner_for
+from pfcompile.captures.pcapng import SectionState
+from pfcompile.captures.window import Window
+from pfcompile.errors import CaptureError, InternalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.native import Scans
+    from pfcompile.captures.records import Item
+
+PART: Final = 16 << 20
+"""Bytes of a file that one thread walks at a time: enough that starting costs nothing, and not more
+than may wait in memory for being written."""
+
+
+class Begun(NamedTuple):
+    """Where a part's first record is taken to start; None where none was found."""
+
+    offset: int | None
+
+
+class Ended(NamedTuple):
+    """Where a part's last record ends, and the section that it belongs to."""
+
+    offset: int
+    section: SectionState | None
+
+
+@dataclass(frozen=True, slots=True)
+class LargeFile:
+    """A large file that is open.
+
+    Attributes:
+        path: Its name.
+        descriptor: Where it is open.
+        size: Its bytes.
+        head: What it begins with: the header, or the blocks before the first packet.
+        start: Where the first packet's record starts.
+        structure: What its records need to be read.
+        scans: What filters it.
+    """
+
+    path: str
+    descriptor: int
+    size: int
+    head: list[Item]
+    start: int
+    structure: Structure
+    scans: Scans
+
+    def starts(self) -> range:
+        """Return where its parts begin, but for the record that is cut there."""
+        return range(self.start, self.size, PART)
+
+    def stop_of(self, start: int) -> int | None:
+        """Return where the part behind one begins; None for the last, which ends with the file."""
+        stop = start + PART
+        return stop if stop < self.size else None
+
+
+class _Range:
+    """A file from some place on, as a stream that other threads do not disturb."""
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
+        self._offset = offset
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`."""
+        data = os.pread(self._descriptor, size, self._offset)
+        self._offset += len(data)
+        return data
+
+    def readinto(self, memory: memoryview, /) -> int:
+        """Read the next bytes into `memory`; return how many."""
+        count = os.preadv(self._descriptor, [memory], self._offset)
+        self._offset += count
+        return count
+
+
+def walk_part(file: LargeFile, start: int) -> Iterator[Any]:
+    """Walk a part of a file from where a record seems to start: yields that place first."""
+    offset: int | None = start
+    if start != file.start:
+        found = find_start(file.structure, os.pread(file.descriptor, LOOKED_AT, start))
+        offset = None if found is None else start + found
+    yield Begun(offset)
+    if offset is not None:
+        place = Ended(offset, file.structure.section)
+        yield from walk_exactly(file, place, file.stop_of(start))
+
+
+def walk_exactly(file: LargeFile, place: Ended, stop: int | None) -> Iterator[Any]:
+    """Walk a file from the start of a record on; yields at last where that has ended."""
+    window = Window(_Range(file.descriptor, place.offset), file.path, start=place.offset)
+    manner = replace(manner_for(file.scans, NO_LIMIT), quiet=QUIET_BLOCKS, stop=stop)
+    section = deepcopy(place.section)
+    header = file.structure.header
+    if header is not None:
+        scan = file.scans.pcap(header)
+        if scan is None:
+            raise InternalError("a scan was there, and is no more")
+        walk: Iterator[Any] = native.walk_pcap(window, header, scan, manner)
+    else:
+        walk = native.walk_pcapng(window, file.scans, manner, section)
+    yield from walk
+    yield Ended(window.offset, section)
+
+
+def open_large(source: Source, scans: Scans) -> LargeFile | None:
+    """Return a file that is worth cutting, opened; None for every other source.
+
+    Raises:
+        FilterError: The expression is wrong for its link type.
+    """
+    path = local_path(source)
+    if path is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return None  # whoever opens it again says what is wrong
+    file = None
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_size >= 2 * PART:
+            file = _opened(name_of(source), descriptor, found.st_size, scans)
+    finally:
+        if file is None:
+            os.close(descriptor)
+    return file
+
+
+def _opened(path: str, descriptor: int, size: int, scans: Scans) -> LargeFile | None:
+    """Return a file whose beginning has been read; None where it is no good capture."""
+    window = Window(_Range(descriptor, 0), path)
+    try:
+        window.extend(4)
+        magic = pcap.find_magic(window.data[:4])
+        if magic is not None:
+            header = pcap.read_header(window, *magic)
+            structure = Structure(header=header)
+            head: list[Item] = [header]
+            if scans.pcap(header) is None:
+                return None
+        elif window.data[:4] == pcapng.SECTION_START:
+            state = SectionState()
+            head = list(_blocks_before_packets(window, state))
+            structure = Structure(section=state)
+            if scans.pcapng(state.byte_order) is None:
+                return None
+        else:
+            return None
+    except CaptureError:
+        return None
+    return LargeFile(path, descriptor, size, head, window.offset, structure, scans)
+
+
+def _blocks_before_packets(window: Window, state: SectionState) -> Iterator[Item]:
+    """Yield the blocks that a pcapng file begins with."""
+    while window.extend(pcapng.FRAME) and window.offset < PART:
+        start = window.data[window.position : window.position + 4]
+        if state.byte_order and pcapng.is_packet(state.kind(start)):
+            return
+        item = state.read(window)
+        assert item is not None
+        yield item

@@ -1,0 +1,124 @@
+"""Work that threads do ahead, and that comes out in order."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from queue import Full, Queue, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+AHEAD: Final = 2
+"""Tasks for each thread that may be begun before they are asked for."""
+
+_PATIENCE: Final = 0.2
+"""Seconds after which a thread that waits for room asks whether it is wanted still."""
+
+
+class _Error(NamedTuple):
+    error: BaseException
+
+
+_FINISHED: Final = object()
+
+
+class Task:
+    """Something to walk; its row has what was found, then `_FINISHED`."""
+
+    def __init__(self, items: Callable[[], Iterable[Any]], length: int = 0) -> None:
+        """Prepare.
+
+        Args:
+            items: Walks it, on a thread of the crew.
+            length: How many items may wait; 0 for any number.
+        """
+        self._items = items
+        self._row: Queue[Any] = Queue(length)
+        self._cancelled = False
+        self._over = False
+
+    def run(self) -> None:
+        """Walk it."""
+        try:
+            if not self._cancelled:
+                for item in self._items():
+                    if not self._put(item):
+                        break
+        except BaseException as error:  # noqa: BLE001 - it is raised where the item is asked for
+            self._put(_Error(error))
+        self._put(_FINISHED, always=True)
+
+    def items(self) -> Iterator[Any]:
+        """Yield what the row has, as it comes."""
+        while (item := self._row.get()) is not _FINISHED:
+            if isinstance(item, _Error):
+                raise item.error
+            yield item
+        self._over = True
+
+    def cancel(self) -> None:
+        """Let it stop soon; what its row has is not wanted."""
+        self._cancelled = True
+
+    def wait(self) -> None:
+        """Wait until it has stopped."""
+        while not self._over:
+            self._over = self._row.get() is _FINISHED
+
+    def _put(self, item: Any, *, always: bool = False) -> bool:
+        """Put an item into the row as soon as there is room; return whether that was wanted."""
+        while not self._cancelled:
+            with suppress(Full):
+                self._row.put(item, timeout=_PATIENCE)
+                return True
+        if always:
+            with self._row.mutex:
+                self._row.queue.clear()
+            self._row.put(item)
+        return False
+
+
+class Crew:
+    """Threads that do tasks in the order in which they are given."""
+
+    def __init__(self, jobs: int) -> None:
+        """Start so many threads."""
+        self._jobs = jobs
+        self._waiting: SimpleQueue[Task | None] = SimpleQueue()
+        self._slots = threading.Semaphore(jobs * AHEAD)
+        self._open = 0  # tasks that are not over
+        for _ in range(jobs):
+            # A thread may wait for a pipe that never gives anything, and must keep nobody.
+            threading.Thread(target=self._work, daemon=True).start()
+
+    @property
+    def is_short(self) -> bool:
+        """Whether threads may soon have nothing to do."""
+        return self._open < self._jobs * AHEAD
+
+    def add(self, task: Task) -> Task:
+        """Have a task done behind those added before; return it."""
+        self._open += 1
+        self._waiting.put(task)
+        return task
+
+    def task_over(self) -> None:
+        """Tell that nothing more is asked of the oldest task."""
+        self._open -= 1
+        self._slots.release()
+
+    def close(self) -> None:
+        """Let the threads end, once each task has been done or cancelled."""
+        for _ in range(self._jobs):
+            self._waiting.put(None)
+            self._slots.release()
+
+    def _work(self) -> None:
+        while True:
+            self._slots.acquire()
+            task = self._waiting.get()
+            if task is None:
+                return
+            task.run()
