@@ -5,9 +5,9 @@ The names below are the public interface; see the README and `docs/`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from pfcompile.compiler import compile  # noqa: A004 - as in `re.compile`
 from pfcompile.errors import (
     CaptureError,
     FilterError,
@@ -18,10 +18,11 @@ from pfcompile.errors import (
     ProgramError,
     Span,
 )
-from pfcompile.program import Program
 
 if TYPE_CHECKING:
+    from pfcompile.compiler import compile  # noqa: A004 - as in `re.compile`
     from pfcompile.files import filter_file, read
+    from pfcompile.program import Program
 
 __version__ = "0.1.0"
 
@@ -40,14 +41,24 @@ __all__ = [
     "read",
 ]
 
-_FILES = frozenset({"filter_file", "read"})
+_PLACES: Final = {
+    "Program": "pfcompile.program",
+    "compile": "pfcompile.compiler",
+    "filter_file": "pfcompile.files",
+    "read": "pfcompile.files",
+}
+"""Where names are that are loaded when they are first asked for."""
 
 
 def __getattr__(name: str) -> Any:
-    """Load what reads capture files when it is first asked for."""
-    if name in _FILES:
-        from pfcompile import files  # noqa: PLC0415 - not needed to compile
+    """Load a name of `_PLACES`."""
+    if name not in _PLACES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    found = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return found
 
-        return getattr(files, name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+
+def __dir__() -> list[str]:
+    """Return the names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.generate import generate, measure
 from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, Instruction, Op
-from pfcompile.contradiction import rejects_all
 from pfcompile.errors import FilterError
 from pfcompile.facts import link_types
 from pfcompile.facts.link_layouts import layout
@@ -171,6 +170,8 @@ def _optimized(lowered: Graph, expression: tree.Expression, request: _Request) -
         if request.verify:
             nothing = generate(graph, request.snaplen)
             observed(request.observer, "verify", _verify, nothing, lowered, request)
+        from pfcompile.contradiction import rejects_all  # noqa: PLC0415 - for this error only
+
         raise rejects_all(expression, request.text, request.options)
     _check_arithmetic(graph, expression, request)
     return shorten(graph, measure, request.observer)

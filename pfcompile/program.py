@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf import listing
-from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import Op
 from pfcompile.cbpf.listing import dump
 from pfcompile.facts import link_types
@@ -54,6 +53,8 @@ class Program:
 
     @cached_property
     def _machine(self) -> Machine:
+        from pfcompile.cbpf.interpreter import prepare  # noqa: PLC0415 - not needed to compile
+
         return prepare(self.instructions)
 
     def match(

@@ -8,7 +8,6 @@ Sources: tcpdump(1), -d, -dd and -ddd; iptables-extensions(8), bpf; linux/filter
 
 from __future__ import annotations
 
-import json
 import struct
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -94,6 +93,8 @@ def iptables(instructions: Sequence[Instruction]) -> str:
 
 def as_json(instructions: Sequence[Instruction]) -> str:
     """Return a JSON list with an object an instruction: code, jt, jf, k, and its text."""
+    import json  # noqa: PLC0415 - for this format only
+
     objects = (
         json.dumps(instruction._asdict() | {"text": describe(position, instruction)})
         for position, instruction in enumerate(instructions)

@@ -6,6 +6,7 @@ Sources: tcpdump(1), -d; Documentation/networking/filter.rst of Linux for bpf_as
 from __future__ import annotations
 
 import re
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -45,23 +46,29 @@ _BASES: Final = ((re.compile(r"0x"), 16), (re.compile(r"0b"), 2), (re.compile(r"
 _SIGN_BIT: Final = 0x80000000
 _MOST_DIGITS: Final = 64
 
-_PATTERNS: Final[tuple[tuple[Operand, re.Pattern[str]], ...]] = tuple(
-    (operand, re.compile(pattern.replace("NUMBER", f"(?P<k>{_NUMBER})"), re.IGNORECASE))
-    for operand, pattern in (
-        (Operand.NONE, r""),
-        (Operand.ACCUMULATOR, r"%?\s*a"),
-        (Operand.INDEX, r"%?\s*x"),
-        (Operand.LENGTH, r"#?\s*(?:pktlen|len)"),
-        (Operand.CONSTANT, r"#\s*NUMBER"),
-        (Operand.ABSOLUTE, r"\[\s*NUMBER\s*\]"),
-        (Operand.INDIRECT, r"\[\s*%?\s*x\s*(?:\+\s*|(?=-))NUMBER\s*\]"),
-        (Operand.SCRATCH, r"m\s*\[\s*NUMBER\s*\]"),
-        (Operand.HEADER, r"4\s*\*\s*\(\s*\[\s*NUMBER\s*\]\s*&\s*(?:0xf|15|017|0b1111)\s*\)"),
-        (Operand.TARGET, r"NUMBER"),
-        # Last, since it would take any word. tcpdump writes [vlan_tci], bpf_asm vlan_tci.
-        (Operand.ABSOLUTE, r"\[\s*(?P<name>\w+)\s*\]|#?\s*(?P<bare>[a-z_]\w*)"),
-    )
+_FORMS: Final = (
+    (Operand.NONE, r""),
+    (Operand.ACCUMULATOR, r"%?\s*a"),
+    (Operand.INDEX, r"%?\s*x"),
+    (Operand.LENGTH, r"#?\s*(?:pktlen|len)"),
+    (Operand.CONSTANT, r"#\s*NUMBER"),
+    (Operand.ABSOLUTE, r"\[\s*NUMBER\s*\]"),
+    (Operand.INDIRECT, r"\[\s*%?\s*x\s*(?:\+\s*|(?=-))NUMBER\s*\]"),
+    (Operand.SCRATCH, r"m\s*\[\s*NUMBER\s*\]"),
+    (Operand.HEADER, r"4\s*\*\s*\(\s*\[\s*NUMBER\s*\]\s*&\s*(?:0xf|15|017|0b1111)\s*\)"),
+    (Operand.TARGET, r"NUMBER"),
+    # Last, since it would take any word. tcpdump writes [vlan_tci], bpf_asm vlan_tci.
+    (Operand.ABSOLUTE, r"\[\s*(?P<name>\w+)\s*\]|#?\s*(?P<bare>[a-z_]\w*)"),
 )
+
+
+@cache
+def _patterns() -> tuple[tuple[Operand, re.Pattern[str]], ...]:
+    """Return the forms of operands, compiled when a program is first read."""
+    return tuple(
+        (operand, re.compile(form.replace("NUMBER", f"(?P<k>{_NUMBER})"), re.IGNORECASE))
+        for operand, form in _FORMS
+    )
 
 
 def fault(message: str, text: str, span: Span, hint: str | None = None) -> ProgramError:
@@ -150,7 +157,7 @@ def read_operand(text: str) -> tuple[Operand, int]:
     Raises:
         ValueError: It has no known form, or its number or name is wrong; says which.
     """
-    for operand, pattern in _PATTERNS:
+    for operand, pattern in _patterns():
         if (match := pattern.fullmatch(text.strip())) is None:
             continue
         found = match.groupdict()

@@ -1,73 +1,27 @@
-"""The command line: one module a command, loaded when it is asked for.
-
-`pfcompile EXPR` compiles; a first word from `COMMANDS` does something else. No expression begins
-with one of those words.
-"""
+"""The command line, entered at `main`."""
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
-from importlib import import_module
 from typing import Final, NoReturn
 
-import click
-
-COMMANDS: Final = {
-    "compile": "Compile an expression and print the program (the default).",
-    "filter": "Filter capture files.",
-    "split": "Filter capture files with several expressions in one pass.",
-    "capture": "Capture packets from an interface.",
-    "prove": "Say how two filters are related, for all packets.",
-    "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",
-    "asm": "Assemble a program, classic or extended.",
-    "disasm": "Show a program from an object file, bytes, numbers or a listing.",
-    "check": "Check that a program is safe, before it is loaded.",
-    "run": "Run a program on the packets of captures.",
-    "conformance-plugin": "Run an eBPF program for a conformance suite.",
-}
-"""Each is the name of a module here (`_` for `-`) that has a click command called `command`."""
-
-DEFAULT: Final = "compile"
-
-
-class _Commands(click.Group):
-    """The commands above; anything else is an expression for the default one."""
-
-    def list_commands(self, _context: click.Context) -> list[str]:
-        """Return the commands in the order of the help text."""
-        return list(COMMANDS)
-
-    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        """Load a command's module."""
-        if name not in COMMANDS:
-            return None
-        module = name.replace("-", "_")
-        command: click.Command = import_module(f"pfcompile.cli.{module}").command
-        return command
-
-    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Put the default command before an expression or its options."""
-        if not args or args[0] not in {*COMMANDS, "-h", "--help", "--version"}:
-            args = [DEFAULT, *args]
-        return super().parse_args(context, args)
-
-    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without loading them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pfcompile")
-def group() -> None:
-    """Compile tcpdump filter expressions: pfcompile [OPTIONS] EXPR...
-
-    For the options of compiling: pfcompile compile --help.
-    """
+_YOUNG: Final = 50_000
+"""How many objects are made before cycles among them are looked for; loading makes fewer."""
 
 
 def main() -> NoReturn:
     """Run the command line; exit status 0, 1 for a failure, 2 for a bad expression or usage."""
+    # Most commands are short, and what they make lives to their end: to look through all of it for
+    # cycles again and again, and once more before exit, would be a sixth of their time.
+    gc.set_threshold(_YOUNG)
+    atexit.register(gc.freeze)
+
+    import click  # noqa: PLC0415 - after the lines above, since loading makes most of the objects
+
+    from pfcompile.cli.commands import group  # noqa: PLC0415 - the same
+
     try:
         group(prog_name="pfcompile", standalone_mode=False)
         if sys.stdout is not None:  # as it is where it was closed before the start

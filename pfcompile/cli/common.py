@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -44,6 +43,8 @@ def expression(words: Sequence[str], file: str | None) -> str:
         raise click.UsageError("give the expression with -F or as arguments, not both")
     if file == "-" and sys.stdin is None:
         raise click.UsageError("cannot read the expression: standard input is closed")
+    from pathlib import Path  # noqa: PLC0415 - for files only
+
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

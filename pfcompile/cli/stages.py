@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pfcompile.cbpf.generate import generate
-from pfcompile.cbpf.ways import WayLengths, way_lengths
 from pfcompile.errors import FilterError
 from pfcompile.ir.graph import Graph
-from pfcompile.ir.text import print_graph
 from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.passes.pipeline import PASS_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pfcompile.cbpf.ways import WayLengths
     from pfcompile.passes.observer import Observer, Stage
 
 EVERYTHING: Final = "all"
@@ -75,6 +74,8 @@ class Stages:
 
     def _take(self, stage: Stage) -> None:
         if isinstance(stage.product, Graph) and stage.name in self._dump_after:
+            from pfcompile.ir.text import print_graph  # noqa: PLC0415 - only for --dump-after
+
             click.echo(f"--- {stage.name}\n{print_graph(stage.product)}", err=True)
         self._rows.append(_counted(stage) if self._stats else _Row(stage.name, stage.seconds))
 
@@ -99,6 +100,8 @@ class Stages:
 
 def _counted(stage: Stage) -> _Row:
     """Return the numbers of a stage; a graph's instructions are those it would become as it is."""
+    from pfcompile.cbpf.ways import way_lengths  # noqa: PLC0415 - only for --stats
+
     match stage.product:
         case Graph() as graph:
             try:

@@ -6,7 +6,7 @@ the kernel's metadata.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.facts import atm, llc_saps, pf, ss7, wlan
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
@@ -33,14 +33,14 @@ from pfcompile.lower.formula import (
     word,
 )
 from pfcompile.lower.link_protocol import link_is_llc
+from pfcompile.lower.preamble import field_test
 from pfcompile.lower.transport import is_ipv4, is_ipv6
 from pfcompile.names.spelling import nearest
+from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Proto
 
 if TYPE_CHECKING:
-    from pfcompile.facts.link_layouts import MaskedField
     from pfcompile.lower.context import Context
-    from pfcompile.syntax import tree
 
 # Offsets from SKF_AD_OFF and PACKET_OUTGOING: linux/filter.h, linux/if_packet.h.
 _METADATA_PACKET_TYPE: Final = 4
@@ -51,14 +51,45 @@ _PFLOG: Final = 117
 _SUNATM: Final = 123
 
 
-def length_bound(node: tree.LengthBound) -> Formula:
+def meaning(context: Context, node: tree.FieldTest) -> Formula:
+    """Return what one of these primitives means."""
+    match node:
+        case tree.Cast():
+            return _cast(context, node)
+        case tree.LengthBound():
+            return _length_bound(node)
+        case tree.LinkByte():
+            return _link_byte(context, node)
+        case tree.Way():
+            return _way(context, node)
+        case tree.InterfaceIndex():
+            return _interface_index(context, node)
+        case tree.Llc():
+            return _llc(context, node)
+        case tree.WlanType():
+            return _wlan_type(context, node)
+        case tree.WlanDirection():
+            return _wlan_direction(context, node)
+        case tree.PacketFilter():
+            return _packet_filter(context, node)
+        case tree.AtmType():
+            return _atm_type(context, node)
+        case tree.Ss7Unit():
+            return _ss7_unit(context, node)
+        case tree.FieldValue():
+            return _field_value(context, node)
+        case _:
+            assert_never(node)
+
+
+def _length_bound(node: tree.LengthBound) -> Formula:
     """Return `less n` or `greater n`; both include n."""
     if node.word == "less":
         return at_most(packet_length(), node.bound)
     return at_least(packet_length(), node.bound)
 
 
-def link_byte(context: Context, node: tree.LinkByte) -> Formula:
+def _link_byte(context: Context, node: tree.LinkByte) -> Formula:
     """Return `byte offset op value`."""
     context.at_most("byte argument", node.value, 0xFF, node.span)
     field = byte(context.frame.header, node.offset)
@@ -76,7 +107,7 @@ def link_byte(context: Context, node: tree.LinkByte) -> Formula:
             return opposite(equal(either, 0))
 
 
-def cast(context: Context, node: tree.Cast) -> Formula:
+def _cast(context: Context, node: tree.Cast) -> Formula:
     """Return `broadcast` or `multicast`, of the link or of IP."""
     start = context.frame.network_header
     match node.word, node.proto:
@@ -105,22 +136,11 @@ def cast(context: Context, node: tree.Cast) -> Formula:
             raise context.error(message, node.span)
 
 
-def _field_test(field: MaskedField, header: Value) -> Formula:
-    mask = WORD if field.mask is None else field.mask
-    test = equal(sized(field.size, header, field.offset), field.value, mask)
-    return opposite(test) if field.negated else test
-
-
-def gate(field: MaskedField) -> Formula:
-    """Return the test that a link type puts before every filter."""
-    return _field_test(field, const(0))
-
-
-def way(context: Context, node: tree.Way) -> Formula:
+def _way(context: Context, node: tree.Way) -> Formula:
     """Return `inbound` or `outbound`."""
     rule = context.frame.layout.direction
     if rule is not None:
-        return _field_test(rule.inbound if node.word == "inbound" else rule.outbound, const(0))
+        return field_test(rule.inbound if node.word == "inbound" else rule.outbound)
     _need_live(context, node.word, node)
     sent = equal(metadata(_METADATA_PACKET_TYPE, 2), _PACKET_OUTGOING)
     return opposite(sent) if node.word == "inbound" else sent
@@ -134,7 +154,7 @@ def _need_live(context: Context, what: str, node: tree.Way | tree.InterfaceIndex
         )
 
 
-def interface_index(context: Context, node: tree.InterfaceIndex) -> Formula:
+def _interface_index(context: Context, node: tree.InterfaceIndex) -> Formula:
     """Return `ifindex n`."""
     offset = context.frame.layout.interface_index
     if offset is not None:
@@ -143,7 +163,7 @@ def interface_index(context: Context, node: tree.InterfaceIndex) -> Formula:
     return equal(metadata(_METADATA_INTERFACE, 4), node.index)
 
 
-def llc(context: Context, node: tree.Llc) -> Formula:
+def _llc(context: Context, node: tree.Llc) -> Formula:
     """Return `llc`, perhaps of one type of frame."""
     frame_type = None
     if node.type_name is not None:
@@ -166,7 +186,7 @@ def llc(context: Context, node: tree.Llc) -> Formula:
 # 802.11
 
 
-def wlan_type(context: Context, node: tree.WlanType) -> Formula:
+def _wlan_type(context: Context, node: tree.WlanType) -> Formula:
     """Return `type T`, `type T subtype S` or `subtype S`."""
     if node.type is None:
         assert isinstance(node.subtype, str)
@@ -229,7 +249,7 @@ def _wlan_subtype(context: Context, node: tree.WlanType, frame_type: int) -> int
     return node.subtype
 
 
-def wlan_direction(context: Context, node: tree.WlanDirection) -> Formula:
+def _wlan_direction(context: Context, node: tree.WlanDirection) -> Formula:
     """Return `dir D`."""
     if isinstance(node.direction, str):
         value = wlan.wlan_direction(node.direction)
@@ -255,7 +275,7 @@ def _near(written: str, names: list[str]) -> str:
 # pflog
 
 
-def packet_filter(context: Context, node: tree.PacketFilter) -> Formula:
+def _packet_filter(context: Context, node: tree.PacketFilter) -> Formula:
     """Return the test of a field of OpenBSD's pflog header."""
     value = _PF_VALUES[node.word](context, node)
     if context.frame.layout.dlt != _PFLOG:
@@ -338,7 +358,7 @@ _PF_VALUES: Final = {
 # ATM and SS7
 
 
-def atm_type(context: Context, node: tree.AtmType) -> Formula:
+def _atm_type(context: Context, node: tree.AtmType) -> Formula:
     """Return the test for a kind of ATM cell."""
     if context.frame.layout.dlt != _SUNATM:
         raise context.error(f"'{node.word}' supported only on SUNATM", node.span)
@@ -361,7 +381,7 @@ def _atm_channel(keyword: str) -> Formula:
     )
 
 
-def ss7_unit(context: Context, node: tree.Ss7Unit) -> Formula:
+def _ss7_unit(context: Context, node: tree.Ss7Unit) -> Formula:
     """Return the test for a kind of SS7 signal unit."""
     row = ss7.SIGNAL_UNITS[node.word]
     indicator = masked(sized(row.size, const(_mtp2(context, node) + row.offset)), row.mask)
@@ -386,7 +406,7 @@ _VIRTUAL_CIRCUITS: Final[dict[str, tuple[str, int, Value]]] = {
 }
 
 
-def field_value(context: Context, node: tree.FieldValue) -> Formula:
+def _field_value(context: Context, node: tree.FieldValue) -> Formula:
     """Return the test of a numbered field of ATM or SS7 against any of some values."""
     return some(*(_one_field_value(context, node, value) for value in node.values))
 

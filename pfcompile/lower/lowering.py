@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import ip_protocols, isis, link_protocols
 from pfcompile.facts.link_layouts import layout
 from pfcompile.ir.values import variables
 from pfcompile.lazy_dataclasses import dataclass
-from pfcompile.lower import fields, iso, transport, tunnels
+from pfcompile.lower import iso, transport
 from pfcompile.lower.arithmetic import relation
 from pfcompile.lower.context import Context, Options
 from pfcompile.lower.formula import (
@@ -27,7 +27,7 @@ from pfcompile.lower.formula import (
 )
 from pfcompile.lower.link_protocol import link_protocol
 from pfcompile.lower.lists import ValueList, can_join, joined
-from pfcompile.lower.preamble import Preamble
+from pfcompile.lower.preamble import Preamble, field_test
 from pfcompile.lower.qualified import qualified
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Proto
@@ -70,7 +70,7 @@ def lower(
     formula = _formula(context, expression)
     if known.gate is not None and context.frame.layout is known:
         # A gate is not put before a filter that has moved on to another link type.
-        formula = every(fields.gate(known.gate), formula)
+        formula = every(field_test(known.gate), formula)
     used = set(_used_variables(formula))
     whole = every(preamble.computation(used), formula)
     in_use = set(_used_variables(whole))
@@ -230,34 +230,14 @@ def _primitive(context: Context, node: tree.Primitive) -> Formula:
             return _abbreviation(context, node)
         case tree.Relation():
             return relation(context, node)
-        case tree.Cast():
-            return fields.cast(context, node)
-        case tree.LengthBound():
-            return fields.length_bound(node)
-        case tree.LinkByte():
-            return fields.link_byte(context, node)
-        case tree.Way():
-            return fields.way(context, node)
-        case tree.InterfaceIndex():
-            return fields.interface_index(context, node)
         case tree.Encapsulation():
+            from pfcompile.lower import tunnels  # noqa: PLC0415 - most filters have none
+
             return tunnels.encapsulation(context, node)
-        case tree.Llc():
-            return fields.llc(context, node)
-        case tree.WlanType():
-            return fields.wlan_type(context, node)
-        case tree.WlanDirection():
-            return fields.wlan_direction(context, node)
-        case tree.PacketFilter():
-            return fields.packet_filter(context, node)
-        case tree.AtmType():
-            return fields.atm_type(context, node)
-        case tree.Ss7Unit():
-            return fields.ss7_unit(context, node)
-        case tree.FieldValue():
-            return fields.field_value(context, node)
         case _:
-            assert_never(node)
+            from pfcompile.lower import fields  # noqa: PLC0415 - the same, and with many tables
+
+            return fields.meaning(context, node)
 
 
 # What a protocol keyword on its own stands for, where it is not the link's protocol of that name.

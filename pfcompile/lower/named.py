@@ -36,7 +36,6 @@ from pfcompile.names.answers import (
     interpret_service,
 )
 from pfcompile.names.spelling import nearest
-from pfcompile.syntax import hints, tree
 from pfcompile.syntax.tree import Kind, Proto, Qualifiers
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from pfcompile.errors import FilterError, Span
     from pfcompile.lower.context import Context
     from pfcompile.lower.lists import Ipv4List, PortList, ValueList
+    from pfcompile.syntax import tree
 
     T = TypeVar("T")
 
@@ -95,6 +95,8 @@ class Named:
         except LookupRefused as refusal:
             raise self._error(unknown, f"{refusal}") from None
         if found is None:
+            from pfcompile.syntax import hints  # noqa: PLC0415 - for mistakes only
+
             raise self._error(unknown, hints.for_word(self.context.text, self.place))
         return found
 

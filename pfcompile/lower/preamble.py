@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.facts.link_layouts import LengthField
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.values import Value, Variable, add, arithmetic, const, variable
-from pfcompile.lower import fields
 from pfcompile.lower.formula import (
     TRUE,
     Assign,
     Formula,
     byte,
+    equal,
     every,
     has_bits,
     masked,
@@ -32,7 +32,7 @@ from pfcompile.lower.frame import Frame
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from pfcompile.facts.link_layouts import LinkLayout
+    from pfcompile.facts.link_layouts import LinkLayout, MaskedField
 
 _WLAN_HEADER: Final = 24
 _QOS_CONTROL: Final = 2
@@ -128,6 +128,13 @@ def _pad(payload: Variable) -> Formula:
     return some(every(flagged, Assign(payload, rounded)), TRUE)
 
 
+def field_test(field: MaskedField) -> Formula:
+    """Return the test of a field that stands at a fixed place, as a link type's row has it."""
+    mask = WORD if field.mask is None else field.mask
+    test = equal(sized(field.size, const(0), field.offset), field.value, mask)
+    return opposite(test) if field.negated else test
+
+
 def _set_length(target: Variable, field: LengthField) -> Formula:
     """Return the computation of a header's length."""
     if field.little_endian:
@@ -140,5 +147,5 @@ def _set_length(target: Variable, field: LengthField) -> Formula:
         value = masked(add(value, const(field.align - 1)), ~(field.align - 1) & WORD)
     if field.only_if is None:
         return Assign(target, value)
-    here = every(fields.gate(field.only_if), Assign(target, value))
+    here = every(field_test(field.only_if), Assign(target, value))
     return some(here, Assign(target, const(field.otherwise)))

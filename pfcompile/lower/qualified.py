@@ -7,7 +7,6 @@ know.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.ir.arithmetic import WORD
@@ -28,7 +27,7 @@ from pfcompile.lower.qualifiers import (
     protochain,
     protocol_number,
 )
-from pfcompile.syntax import hints, tree
+from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Kind, Proto, Qualifiers
 
 if TYPE_CHECKING:
@@ -76,6 +75,8 @@ def _nothing_to_inherit(context: Context, node: tree.Qualified) -> FilterError:
             message = "'<invalid dir 255>' is valid for 802.11 syntax only"
         case identifier:
             message = f"'<invalid type 255>' is not a valid qualifier for '{_text(identifier)}'"
+    from pfcompile.syntax import hints  # noqa: PLC0415 - for mistakes only
+
     hint = hints.for_word(context.text, node.identifier.span)
     if hint is None:
         hint = "nothing to the left says what this is: write host, net, port or proto before it"
@@ -218,6 +219,8 @@ def _ipv4_network(
         context.at_most("netmask length", length, 32, address.span)
         mask = _prefix_mask(length)
     if value & ~mask:
+        import ipaddress  # noqa: PLC0415 - for IPv6 addresses and mistakes only
+
         fitting = ipaddress.IPv4Address(value & mask)
         rest = (
             f"/{address.prefix_length}" if address.netmask is None else f" mask {address.netmask}"
@@ -229,6 +232,8 @@ def _ipv4_network(
 
 
 def _ipv6(context: Context, qualifiers: Qualifiers, address: tree.IPv6, span: Span) -> Ipv6List:
+    import ipaddress  # noqa: PLC0415 - for IPv6 addresses and mistakes only
+
     kind, length, shown = qualifiers.kind, address.prefix_length, _text(address)
     if kind not in {None, Kind.HOST, Kind.NET}:
         assert kind is not None

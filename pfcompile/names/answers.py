@@ -7,7 +7,6 @@ are as they stand in a packet, read big-endian.
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pfcompile.errors import PfcompileError
@@ -146,6 +145,8 @@ def numeric_service(name: str) -> Service | None:
 
 def _packed_address(text: str) -> bytes:
     """Return 4 or 16 bytes for an address."""
+    import socket  # noqa: PLC0415 - for names only
+
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             return socket.inet_pton(family, text)

@@ -18,18 +18,15 @@ mixed with ours, since which protocols a name has decides what it means.
 
 from __future__ import annotations
 
-import socket
-import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts.ip_protocols import PROTOCOL_NAMES
 from pfcompile.names.answers import Host, LookupRefused, Service, numeric_service
-from pfcompile.names.tables import find_ethernet, find_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 PATIENCE: Final = 2.0
 """Seconds that a look-up may take before `on_slow` is told."""
@@ -57,8 +54,8 @@ class SystemResolver:
         *,
         on_slow: Callable[[str], None] | None = None,
         patience: float = PATIENCE,
-        networks: Path = Path("/etc/networks"),
-        ethers: Path = Path("/etc/ethers"),
+        networks: Path | str = "/etc/networks",
+        ethers: Path | str = "/etc/ethers",
     ) -> None:
         self._on_slow = on_slow
         self._patience = patience
@@ -69,6 +66,8 @@ class SystemResolver:
         """Return the addresses of a host, or None. Source: getaddrinfo(3)."""
         if not name or "\0" in name:
             return None
+        import socket  # noqa: PLC0415 - for names only
+
         try:
             # As bytes, since Python would refuse some names (a label too long) before asking.
             raw = name.encode("utf-8", "surrogateescape")
@@ -87,6 +86,8 @@ class SystemResolver:
 
     def network(self, name: str) -> int | None:
         """Return a network's number, 1 to 2^32-1, or None. Source: networks(5)."""
+        from pfcompile.names.tables import find_network  # noqa: PLC0415 - for these names only
+
         # Zero is how libpcap says "no such network", so a network of that number has no name.
         return find_network(self._networks, name) or None
 
@@ -100,6 +101,8 @@ class SystemResolver:
 
     def protocol(self, name: str) -> int | None:
         """Return a protocol's number, or None. Source: protocols(5)."""
+        import socket  # noqa: PLC0415 - for names only
+
         try:
             return socket.getprotobyname(name)
         except (OSError, ValueError):
@@ -107,6 +110,8 @@ class SystemResolver:
 
     def ethernet(self, name: str) -> int | None:
         """Return a host's Ethernet address, 48 bits, or None. Source: ethers(5)."""
+        from pfcompile.names.tables import find_ethernet  # noqa: PLC0415 - for these names only
+
         return find_ethernet(self._ethers, name)
 
     @contextmanager
@@ -115,6 +120,8 @@ class SystemResolver:
         if self._on_slow is None:
             yield
             return
+        import threading  # noqa: PLC0415 - for names only
+
         timer = threading.Timer(self._patience, self._on_slow, (name,))
         timer.daemon = True
         timer.start()
@@ -240,6 +247,8 @@ def _shipped_service(name: str) -> Service | None:
 
 def _system_port(name: str, protocol: str) -> int | None:
     """Return the port that the system lists for `name`, 0 to 65535, or None."""
+    import socket  # noqa: PLC0415 - for names only
+
     try:
         return socket.getservbyname(name, protocol)
     except (OSError, ValueError):  # ValueError: a NUL, or what is not text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ def nearest(word: str, candidates: Iterable[str]) -> list[str]:
 
     Case does not count; each candidate is given as it is spelt, and never twice.
     """
+    import difflib  # noqa: PLC0415 - for mistakes only
+
     if len(word) > _LONGEST:
         return []
     by_folded: dict[str, list[str]] = {}

@@ -8,18 +8,18 @@ over, and a file that is missing or cannot be read holds no names.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _OCTET: Final = 255
 _OCTETS: Final = 4
 _MAC: Final = re.compile(r"[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}", re.IGNORECASE)
 
 
-def find_network(path: Path, name: str) -> int | None:
+def find_network(path: Path | str, name: str) -> int | None:
     """Return the number of a network in a file such as /etc/networks, 0 to 2^32-1, or None.
 
     A line is a name, a number of one to four parts with dots, and further names. Parts that are
@@ -35,7 +35,7 @@ def find_network(path: Path, name: str) -> int | None:
     return None
 
 
-def find_ethernet(path: Path, name: str) -> int | None:
+def find_ethernet(path: Path | str, name: str) -> int | None:
     """Return the Ethernet address of a host in a file such as /etc/ethers, 48 bits, or None.
 
     A line is six parts of one or two hexadecimal digits with colons, and a name.
@@ -48,10 +48,10 @@ def find_ethernet(path: Path, name: str) -> int | None:
     return None
 
 
-def _lines(path: Path) -> Iterator[list[str]]:
+def _lines(path: Path | str) -> Iterator[list[str]]:
     """Yield the words of each line that has at least two, without comments."""
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return
     for line in text.split("\n"):

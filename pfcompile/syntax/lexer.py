@@ -9,7 +9,6 @@ Source: pcap-filter(7); libpcap 1.11's scanner as its behaviour shows it.
 from __future__ import annotations
 
 import re
-import socket
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -170,6 +169,8 @@ def _value(form: str, text: str) -> tuple[str, Any]:
         case "ARCNET":
             return form, int(text[1:], 16)
         case "IPV6":
+            import socket  # noqa: PLC0415 - for IPv6 addresses only
+
             try:
                 socket.inet_pton(socket.AF_INET6, text)
             except OSError:

@@ -12,15 +12,11 @@ from typing import Any
 
 from ply import yacc
 
-from pfcompile.errors import FilterError, Span
+from pfcompile.errors import FilterError
 from pfcompile.lazy_dataclasses import dataclass
-from pfcompile.syntax import grammar, hints, inherit, parsetab, tree
-from pfcompile.syntax.default_reductions import consistent_states, reduce_by_default
-from pfcompile.syntax.keywords import BAD
-from pfcompile.syntax.lexer import SYNTAX_ERROR, tokenize
-
-_SHOWN = 40
-"""Characters of a misplaced word that a message repeats."""
+from pfcompile.syntax import grammar, inherit, parsetab, tree
+from pfcompile.syntax.default_reductions import consistent_states
+from pfcompile.syntax.lexer import tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +33,10 @@ class Unfinished:
 @cache
 def _parser() -> Any:
     """Return the parser, made from the stored tables without looking at the grammar again."""
-    parser = yacc.yacc(
-        module=grammar, tabmodule=parsetab, optimize=True, debug=False, write_tables=False
-    )
+    table = yacc.LRTable()
+    table.read_table(parsetab)
+    table.bind_callables(vars(grammar))
+    parser = yacc.LRParser(table, _stop)
     parser.defaulted_states = consistent_states()
     return parser
 
@@ -62,11 +59,13 @@ def parse_partly(text: str) -> tree.Expression | Unfinished | None:
     if not text.strip(" \t\r\n"):
         return None
     parser = copy.copy(_parser())  # a parser keeps the state of its run
-    parser.errorfunc = _stop
     try:
         partial = parser.parse(lexer=tokenize(text))
     except _StoppedError as stopped:
-        return _unfinished(text, parser, stopped.token)
+        from pfcompile.syntax.unfinished import whole_operands, why  # noqa: PLC0415 - see there
+
+        error = why(text, parser, stopped.token)
+        return Unfinished(error, whole_operands(parser))
     try:
         return inherit.finish(partial)
     except inherit.TooDeepError as error:
@@ -82,65 +81,3 @@ class _StoppedError(Exception):
 
 def _stop(token: Any) -> None:
     raise _StoppedError(token)
-
-
-def _unfinished(text: str, parser: Any, token: Any) -> Unfinished:
-    """Return what is left when `token` fits nowhere; None is the end of the text."""
-    expected = frozenset(parser.action[parser.statestack[-1]])
-    before = tuple(symbol.type for symbol in parser.symstack)
-    reduce_by_default(parser)
-    if token is not None and token.type == BAD:
-        return Unfinished(token.value, _operands(parser))
-    place = hints.Place(text, *_located(text, token), expected, before, _loose_word(parser))
-    return Unfinished(_syntax_error(place), _operands(parser))
-
-
-def _located(text: str, token: Any) -> tuple[str, Span]:
-    """Return the kind of a token and its span; the end of the text is one of no characters."""
-    if token is None:
-        end = len(text.rstrip(" \t\r\n"))
-        return hints.END, Span(end, end)
-    return token.type, token.value.span
-
-
-def _loose_word(parser: Any) -> Span | None:
-    """Return where a name stands that hardly anything qualifies, if it is just before the error.
-
-    In `tcp and prot 80` and in `dst prot 80` it is `prot` that is wrong, and not the number.
-    """
-    symbol = parser.symstack[-1]
-    if symbol.type not in {"filter", "expression"}:
-        return None
-    last = symbol.value.last
-    if isinstance(last, inherit.Headed) and last.head.qualifiers.kind is None:
-        last = last.identifiers
-    return last.span if isinstance(last, tree.Name) else None
-
-
-def _operands(parser: Any) -> tuple[tree.Expression, ...]:
-    try:
-        symbols = ((s.type, getattr(s, "value", None)) for s in parser.symstack)
-        return tuple(inherit.finish_all(symbols))
-    except inherit.TooDeepError:
-        return ()
-
-
-def _syntax_error(place: hints.Place) -> FilterError:
-    """Return the error for a token that fits nowhere, or for the word before it."""
-    about_loose = hints.for_loose_word(place)
-    if place.loose is not None and about_loose is not None:
-        message = _misplaced(place, place.loose)
-        return FilterError(message, place.text, place.loose, about_loose)
-    hint = hints.for_place(place)
-    if place.kind == hints.END:
-        message = f"{SYNTAX_ERROR}: it ends too early"
-    else:
-        message = _misplaced(place, place.span)
-    return FilterError(message, place.text, place.span, hint)
-
-
-def _misplaced(place: hints.Place, span: Span) -> str:
-    word = place.text[span.start : span.end]
-    if len(word) > _SHOWN:
-        word = word[:_SHOWN] + "..."
-    return f"{SYNTAX_ERROR}: '{word}' does not fit here"

@@ -373,16 +373,12 @@ class FieldValue:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-Primitive: TypeAlias = (
-    Qualified
-    | Abbreviation
-    | Relation
-    | Cast
+FieldTest: TypeAlias = (
+    Cast
     | LengthBound
     | LinkByte
     | Way
     | InterfaceIndex
-    | Encapsulation
     | Llc
     | WlanType
     | WlanDirection
@@ -391,6 +387,9 @@ Primitive: TypeAlias = (
     | Ss7Unit
     | FieldValue
 )
+"""What keywords of their own ask for."""
+
+Primitive: TypeAlias = Qualified | Abbreviation | Relation | Encapsulation | FieldTest
 
 # Logic
 

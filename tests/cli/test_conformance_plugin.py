@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
-from pfcompile.cli import conformance_plugin, group
+from pfcompile.cli import conformance_plugin
+from pfcompile.cli.commands import group
 from pfcompile.ebpf.asm import assemble
 from pfcompile.ebpf.isa import encode
 from pfcompile.ebpf.machine.code import Environment

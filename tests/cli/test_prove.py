@@ -16,7 +16,8 @@ from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader, rdpcap
 
 from pfcompile.cbpf import savefile
-from pfcompile.cli import group, operand
+from pfcompile.cli import operand
+from pfcompile.cli.commands import group
 from pfcompile.cli.dissection import dissect
 from pfcompile.cli.operand import Expression, File, Given, Text, classify, load
 from pfcompile.compiler import compile as compile_text

@@ -12,7 +12,7 @@ from pfcompile.cbpf.asm import assemble
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.isa import successors
 from pfcompile.cbpf.ways import way_lengths
-from pfcompile.cli import group
+from pfcompile.cli.commands import group
 from pfcompile.compiler import compile as compile_text
 from pfcompile.ir.check import check as check_graph
 from pfcompile.ir.graph import Accept, Graph
