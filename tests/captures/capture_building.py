@@ -66,11 +66,17 @@ def enhanced(order="<", number=0, ticks=0, data=b"", wire=None, options=b"") -> 
     return block(order, 6, head + data + bytes(-len(data) % 4) + options)
 
 
-def obsolete(order="<", number=0, ticks=0, data=b"") -> bytes:
+def obsolete(order="<", number=0, ticks=0, data=b"", wire=None, options=b"") -> bytes:
     head = struct.pack(
-        f"{order}2H4I", number, 9, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data)
+        f"{order}2H4I",
+        number,
+        9,
+        ticks >> 32,
+        ticks & 0xFFFFFFFF,
+        len(data),
+        len(data) if wire is None else wire,
     )
-    return block(order, 2, head + data + bytes(-len(data) % 4))
+    return block(order, 2, head + data + bytes(-len(data) % 4) + options)
 
 
 def simple(order="<", data=b"", wire=None) -> bytes:
