@@ -12,7 +12,8 @@ no order, no fields that are left out of `__init__` or `__repr__`.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -123,55 +124,96 @@ def _made(options: _Options, cls: type) -> type:
     if options.frozen and options.slots:
         members |= {"__getstate__": _state, "__setstate__": _set_state}
     if options.eq:
-        compared = "".join(f"{{0}}.{name}, " for name, known in fields.items() if known.compare)
-        members["__eq__"] = _Later(partial(_write_eq, compared))
-        members["__hash__"] = _Later(partial(_write_hash, compared)) if options.frozen else None
+        members["__eq__"] = _Later(partial(_write_eq, fields))
+        members["__hash__"] = _Later(partial(_write_hash, fields)) if options.frozen else None
     return type(cls)(cls.__name__, cls.__bases__, members | own)
 
 
 def _write_init(fields: Mapping[str, _Field], options: _Options, cls: type) -> Any:
-    names: dict[str, Any] = {"_set": object.__setattr__, "_not_given": _NO_DEFAULT}
+    setters: dict[str, Any] = {}
     parameters = ["self"]
     lines = [" pass"]
-    for name, known in fields.items():
-        value = name
+    defaults: dict[str, Any] = {}
+    for number, (name, known) in enumerate(fields.items()):
+        setter = getattr(cls, name).__set__ if options.slots else _setter(name)
+        if known.default_factory is not None:
+            setter = _making(setter, known.default_factory)
+            defaults[name] = _NO_DEFAULT
+        elif known.default is not _NO_DEFAULT:
+            defaults[name] = known.default
+        setters[f"set_{number}"] = setter
         if known.kw_only and "*" not in parameters:
             parameters.append("*")
-        if known.default_factory is not None:
-            names[f"_make_{name}"] = known.default_factory
-            parameters.append(f"{name}=_not_given")
-            value = f"_make_{name}() if {name} is _not_given else {name}"
-        elif known.default is _NO_DEFAULT:
-            parameters.append(name)
-        else:
-            names[f"_default_{name}"] = known.default
-            parameters.append(f"{name}=_default_{name}")
-        if options.slots:
-            names[f"_set_{name}"] = getattr(cls, name).__set__
-            lines.append(f" _set_{name}(self, {value})")
-        else:
-            lines.append(f" _set(self, {name!r}, {value})")
+        parameters.append(f"field_{number}")
+        lines.append(f" set_{number}(self, field_{number})")
     if hasattr(cls, "__post_init__"):
         lines.append(" self.__post_init__()")
-    return _written(cls, "__init__", f"({', '.join(parameters)}):\n" + "\n".join(lines), names)
+    text = f"({', '.join(parameters)}):\n" + "\n".join(lines)
+    written = _written(cls, "__init__", text, fields, setters)
+    written.__defaults__ = tuple(defaults[name] for name in defaults if not fields[name].kw_only)
+    written.__kwdefaults__ = {name: defaults[name] for name in defaults if fields[name].kw_only}
+    return written
 
 
-def _write_eq(compared: str, cls: type) -> Any:
-    own, others = compared.format("self"), compared.format("other")
-    text = f"(self, other):\n return ({own}) == ({others}) if other.__class__ is self.__class__"
-    return _written(cls, "__eq__", text + " else NotImplemented", {})
+def _setter(name: str) -> Callable[[object, Any], None]:
+    return lambda instance, value: object.__setattr__(instance, name, value)
 
 
-def _write_hash(compared: str, cls: type) -> Any:
-    return _written(cls, "__hash__", f"(self):\n return hash(({compared.format('self')}))", {})
+def _making(
+    setter: Callable[[object, Any], None], make: Callable[[], Any]
+) -> Callable[[object, Any], None]:
+    return lambda instance, value: setter(instance, make() if value is _NO_DEFAULT else value)
 
 
-def _written(cls: type, name: str, text: str, names: dict[str, Any]) -> Any:
-    """Return the function that `text` is, from its parameters on, as a method of `cls`."""
-    exec(f"def {name}{text}", names)  # noqa: S102 - as the standard library does
-    names[name].__module__ = cls.__module__
-    names[name].__qualname__ = f"{cls.__qualname__}.{name}"
-    return names[name]
+def _write_eq(fields: Mapping[str, _Field], cls: type) -> Any:
+    text = f"""(self, other):
+ return (
+  ({_compared(fields, "self")}) == ({_compared(fields, "other")})
+  if other.__class__ is self.__class__ else NotImplemented
+ )"""
+    return _written(cls, "__eq__", text, fields, {})
+
+
+def _write_hash(fields: Mapping[str, _Field], cls: type) -> Any:
+    text = f"(self):\n return hash(({_compared(fields, 'self')}))"
+    return _written(cls, "__hash__", text, fields, {})
+
+
+def _compared(fields: Mapping[str, _Field], instance: str) -> str:
+    counted = [number for number, known in enumerate(fields.values()) if known.compare]
+    return "".join(f"{instance}.field_{number}, " for number in counted)
+
+
+def _written(
+    cls: type, name: str, text: str, fields: Mapping[str, _Field], names: dict[str, Any]
+) -> FunctionType:
+    """Return a method of `cls`.
+
+    Args:
+        cls: The class.
+        name: The method's name.
+        text: What it is from its parameters on; it calls the fields field_0, field_1 and so on.
+        fields: Their names.
+        names: What else it uses.
+    """
+    code = _compiled(text)
+    called = {f"field_{number}": field for number, field in enumerate(fields)}
+    renamed = code.replace(
+        co_name=name,
+        co_qualname=f"{cls.__qualname__}.{name}",
+        co_varnames=tuple(called.get(each, each) for each in code.co_varnames),
+        co_names=tuple(called.get(each, each) for each in code.co_names),
+    )
+    return FunctionType(renamed, {"__name__": cls.__module__, **names})
+
+
+@cache
+def _compiled(text: str) -> CodeType:
+    """Return a function's code, which classes of the same shape share but for the names in it."""
+    names: dict[str, Any] = {}
+    exec(f"def method{text}", names)  # noqa: S102 - as the standard library does
+    code: CodeType = names["method"].__code__
+    return code
 
 
 def _standard_fields(fields: Mapping[str, _Field], cls: type) -> Any:
