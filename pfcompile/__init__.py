@@ -21,7 +21,7 @@ from pfcompile.errors import (
 
 if TYPE_CHECKING:
     from pfcompile.compiler import compile  # noqa: A004 - as in `re.compile`
-    from pfcompile.files import filter_file, read
+    from pfcompile.files import batches, filter_file, read
     from pfcompile.program import Program
 
 __version__ = "0.1.0"
@@ -36,6 +36,7 @@ __all__ = [
     "Program",
     "ProgramError",
     "Span",
+    "batches",
     "compile",
     "filter_file",
     "read",
@@ -43,6 +44,7 @@ __all__ = [
 
 _PLACES: Final = {
     "Program": "pfcompile.program",
+    "batches": "pfcompile.files",
     "compile": "pfcompile.compiler",
     "filter_file": "pfcompile.files",
     "read": "pfcompile.files",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.captures import filtering
 from pfcompile.captures.filtering import Plan
 from pfcompile.captures.inputs import name_of, size_of
-from pfcompile.captures.native import Wanted
+from pfcompile.captures.native import Rows, Wanted
 from pfcompile.compiler import compile as compile_text
 
 if TYPE_CHECKING:
@@ -154,6 +154,43 @@ def read(
     return filtering.read(source, lambda dlt, snaplen: compiled(dlt, snaplen).match)
 
 
+def batches(
+    source: Source,
+    text: str = "",
+    *,
+    optimize: bool = True,
+    resolver: Resolver | None = None,
+    engine: str = Engine.AUTO.value,
+) -> Iterator[list[tuple[int, memoryview]]]:
+    """Yield the time and bytes of the packets that match, many at once and without copying.
+
+    Args:
+        source: A path, "-" for standard input, a URL or a binary stream: pcap or pcapng.
+        text: The expression, compiled for the link type of each interface.
+        optimize: Whether to optimise.
+        resolver: Where names are looked up; the system by default.
+        engine: As for `filter_file`.
+
+    Yields:
+        Lists of nanoseconds since 1970-01-01 UTC and the captured bytes, as they were read: a view
+        keeps half a megabyte of the file in memory for as long as it lives.
+
+    Raises:
+        FilterError: The expression is wrong for a link type in the file.
+        CaptureError: The file cannot be read or is damaged; after all that is whole.
+
+    Warns:
+        RuntimeWarning: There is no native code, and the interpreter has filtered.
+    """
+    programs = Programs(
+        [program_for(text, optimize=optimize, resolver=resolver)],
+        Engine(engine),
+        wanted=Wanted(rows=Rows.MATCHED),
+        complain=_warn,
+    )
+    return filtering.batches(source, programs, programs.scans(source))
+
+
 def filter_file(
     source: Source,
     destination: str | PathLike[str],
@@ -193,9 +230,13 @@ def filter_file(
         [program_for(text, optimize=optimize, resolver=resolver)],
         Engine(engine),
         wanted=Wanted(copies=True, limit=limit is not None),
-        complain=lambda reason: warnings.warn(reason, RuntimeWarning, stacklevel=2),
+        complain=_warn,
     )
     plan = Plan(limit=limit, jobs=jobs, scans_for=programs.scans)
     return filtering.filter_file(
         source, destination, programs, write_format=write_format, plan=plan
     )
+
+
+def _warn(reason: str) -> None:
+    warnings.warn(reason, RuntimeWarning, stacklevel=2)

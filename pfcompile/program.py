@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
+    from pfcompile.captures.arrays import PacketArrays
+    from pfcompile.captures.inputs import Source
     from pfcompile.cbpf.interpreter import Machine
     from pfcompile.cbpf.isa import Instruction
     from pfcompile.ebpf.program import EbpfProgram
@@ -71,6 +73,23 @@ class Program:
             ancillary: Words of the kernel's metadata by their offset from SKF_AD_OFF.
         """
         return self._machine(packet, wire_length, ancillary)
+
+    def mask(self, capture: Source) -> PacketArrays:
+        """Return which packets of a capture match, as NumPy arrays; see `PacketArrays`.
+
+        Args:
+            capture: A path, "-" for standard input, a URL or a binary stream: pcap or pcapng.
+
+        Raises:
+            CaptureError: It cannot be read, is damaged, or has packets of another link type.
+            MissingExtraError: NumPy is not installed (`pip install 'pfcompile[arrays]'`).
+
+        Warns:
+            RuntimeWarning: There is no native code, and the interpreter has filtered.
+        """
+        from pfcompile.jit.scan.masks import mask  # noqa: PLC0415 - rarely needed
+
+        return mask(self.instructions, self.dlt, self._machine, capture)
 
     def dump(self, format: str = "tcpdump") -> str | bytes:  # noqa: A002 - the interface's word
         """Return the program in one of `FORMATS`; bytes for "raw" and "savefile".

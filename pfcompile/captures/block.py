@@ -19,7 +19,7 @@ _ROOM: Final = 64 * 1024
 
 
 class Block:
-    """A piece of memory that is used again and again.
+    """A piece of memory that is used again and again, unless somebody keeps a view of it.
 
     Reads go to the start of a page; what is left of the block before is moved to in front of it.
 
@@ -80,6 +80,7 @@ class Block:
             stop: The place in the file where somebody else goes on: behind it no more is read than
                 needed.
         """
+        self._let_go()
         self._carry()
         while self.end - self.start < needed:
             size = self._size
@@ -93,6 +94,13 @@ class Block:
                 return False
             self.end += count
         return True
+
+    def _let_go(self) -> None:
+        """Take other memory where somebody still looks at this, as Python can tell."""
+        try:
+            self.memory.append(self.memory.pop())
+        except BufferError:
+            self.memory = bytearray(self.memory)
 
     def _carry(self) -> None:
         """Move what is left to in front of the place that is read to."""

@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from pfcompile.captures.extents import Extents
-from pfcompile.captures.native import NO_LIMIT, Counted, Run
+from pfcompile.captures.native import NO_LIMIT, Counted, Run, manner_for
 from pfcompile.captures.output import is_same_file
 from pfcompile.captures.parallel import read_captures
 from pfcompile.captures.reader import Source, name_of, open_source, read_items
 from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record, Section
+from pfcompile.captures.rows import packets_of
+from pfcompile.captures.walking import walk_source
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError
 from pfcompile.facts.link_types import KNOWN_DLTS
@@ -37,6 +39,10 @@ ProgramFor: TypeAlias = Callable[[int, int], Matcher]
 
 ScansFor: TypeAlias = "Callable[[Source], Scans | None]"
 """Gives what filters a capture in blocks; None: its packets go one by one."""
+
+
+_BATCH: Final = 1024
+"""Packets of a batch where they are looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +353,44 @@ def read(source: Source, program_for: ProgramFor) -> Iterator[tuple[int, bytes]]
                     yield item.timestamp_ns, item.data
             elif isinstance(item, PcapHeader | InterfaceBlock):
                 matchers.note(item.interface)
+    matchers.check()
+
+
+def batches(
+    source: Source, program_for: ProgramFor, scans: Scans | None
+) -> Iterator[list[tuple[int, memoryview]]]:
+    """Yield the time and the captured bytes of the packets that match, many at once.
+
+    Args:
+        source: As for `read`.
+        program_for: As for `read`.
+        scans: Takes the packets that match down as rows; None where there is nothing that does.
+
+    Raises:
+        CaptureError: As `read`.
+    """
+    matchers = Matchers(program_for, name_of(source))
+    batch: list[tuple[int, memoryview]] = []
+    try:
+        for item in walk_source(source, scans, manner_for(scans, NO_LIMIT)):
+            if isinstance(item, Run):
+                matchers.prove()
+                if packets := packets_of(item):
+                    yield packets
+            elif isinstance(item, Record):
+                if matchers.matcher(item.interface)(item.data, item.wire_length):
+                    batch.append((item.timestamp_ns, memoryview(item.data)))
+                    if len(batch) == _BATCH:
+                        yield batch
+                        batch = []
+            elif isinstance(item, PcapHeader | InterfaceBlock):
+                matchers.note(item.interface)
+    except CaptureError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
     matchers.check()
 
 

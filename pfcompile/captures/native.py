@@ -21,7 +21,7 @@ from pfcompile.captures.window import Window
 from pfcompile.errors import CaptureError, FilterError, InternalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pfcompile.captures.layouts import Layout
     from pfcompile.captures.records import Interface, Item
@@ -40,6 +40,10 @@ ROW: Final = ("offset", "data", "ticks", "captured", "wire", "interface", "match
 """What a scan can take down of a packet, 64 bits each: where its record starts in the file and its
 bytes in the block, its time, captured and wire length, where the words of its interface start
 (bytes from the first), and a bit for each filter that it matches."""
+
+
+UNTIMED: Final = (1 << 64) - 1
+"""The ticks in a row of a packet that has no time."""
 
 
 class Rows(Enum):
@@ -161,6 +165,10 @@ class BlockScan(Protocol):
     def layout(self) -> Layout:
         """The records."""
 
+    @property
+    def memory(self) -> bytearray:
+        """The memory of the last block."""
+
     def scan(self, memory: bytearray, start: int, end: int, base: int, limit: int) -> int:
         """Walk the records from `start` on, none of them past `end`; return where it stopped.
 
@@ -212,6 +220,13 @@ class Structure:
     header: PcapHeader | None = None
     section: pcapng.SectionState | None = None
 
+    @property
+    def interfaces(self) -> Sequence[Interface]:
+        """The interfaces by their numbers."""
+        if self.header is not None:
+            return [self.header.interface]
+        return [] if self.section is None else self.section.interfaces
+
     def records(self, content: bytes, path: str = "") -> Iterator[Record]:
         """Yield whole records that lie one behind the other."""
         window = Window(BytesIO(content), path)
@@ -228,10 +243,17 @@ class Structure:
 
 
 class Kept(Protocol):
-    """Has the records that filters have kept."""
+    """Has what filters have kept."""
+
+    @property
+    def memory(self) -> bytearray:
+        """The memory of the last block, which rows tell places in."""
+
+    def rows(self) -> memoryview:
+        """Return the rows, numbers as in `ROW`."""
 
     def kept(self, number: int) -> memoryview:
-        """Return those of a filter, unchanged, one behind the other."""
+        """Return the records of a filter, unchanged, one behind the other."""
 
 
 @dataclass(frozen=True, slots=True)

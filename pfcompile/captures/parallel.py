@@ -195,12 +195,18 @@ def _fail(error: PfcompileError) -> Iterator[Any]:
 class _Kept:
     """Records that have been taken out of a scan's memory, which goes on being used."""
 
+    memory = bytearray()
+
     def __init__(self, run: Run) -> None:
         self._kept = [bytes(run.kept(number)) for number in range(len(run.sums.matched))]
 
     def kept(self, number: int) -> memoryview:
         """Return the records that a filter has kept."""
         return memoryview(self._kept[number])
+
+    def rows(self) -> memoryview:
+        """Return no rows: nobody asks threads for them."""
+        return memoryview(b"")
 
 
 def _detached(items: Iterator[Any]) -> Iterator[Any]:

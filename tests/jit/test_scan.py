@@ -14,7 +14,7 @@ from pfcompile.captures.native import Wanted
 from pfcompile.cbpf.isa import ANCILLARY_BASE, ROWS, Ancillary, Class, Instruction, Op
 from pfcompile.errors import ProgramError
 from pfcompile.jit.scan import Scanner
-from pfcompile.jit.scan.walk import MOST_CONDITIONS, scan_text
+from pfcompile.jit.scan.walk import MOST_CONDITIONS, scan_module
 from tests.captures.capture_building import pcap
 from tests.cbpf.random_programs import random_packet, random_program
 from tests.generator.packets import packets_for
@@ -129,7 +129,9 @@ def test_corners(name):
 def test_short_programs_have_no_branch_but_one():
     """What the packets hold is not branched on, unless they are short."""
     program = pfcompile.compile("tcp port 443").instructions
-    usual = scan_text([[program]], LAYOUT, Wanted()).split("\nusual.0:")[1].split("\njudged:")[0]
+    usual = (
+        scan_module([[program]], LAYOUT, Wanted()).text.split("\nusual.0:")[1].split("\njudged:")[0]
+    )
     assert "br i1" not in usual
     assert "phi" not in usual
 

@@ -10,6 +10,7 @@ Where so many bytes are known to be captured that a load cannot fail, it is not 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -29,11 +30,14 @@ from pfcompile.errors import InternalError, ProgramError
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.jit.scan.flows import Arrival, Flow, Registers
+from pfcompile.jit.scan.sets import find_switches
 from pfcompile.jit.scan.text import FALSE, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pfcompile.jit.scan.sets import Switch
+    from pfcompile.jit.scan.tables import Tables
     from pfcompile.jit.scan.text import Text
 
 _OPERATIONS: Final[Mapping[ArithmeticOp, str]] = MappingProxyType(
@@ -89,24 +93,56 @@ def check_scannable(instructions: Sequence[Instruction]) -> None:
             raise ProgramError(f"a scan cannot search netlink attributes ({word.dump_name})")
 
 
-def constant_ends(instructions: Sequence[Instruction]) -> list[int]:
-    """Return where each load at a constant offset ends, in bytes from the packet's start."""
-    rows = ((ROW_OF[each.code], each) for each in instructions)
-    return [
-        each.k + row.size
-        for row, each in rows
-        if row.operand in {Operand.ABSOLUTE, Operand.HEADER} and ancillary_word(each) is None
-    ]
+class Filter:
+    """A program, with its lists found again.
 
+    Attributes:
+        instructions: The program.
+        switches: The instructions at which a look-up takes the place of comparisons.
+        reached: The positions of the instructions that can be reached, ascending.
+    """
 
-def jump_targets(instructions: Sequence[Instruction]) -> frozenset[int]:
-    """Return the positions that a jump leads to."""
-    return frozenset(
-        target
-        for position, instruction in enumerate(instructions)
-        if ROW_OF[instruction.code].instruction_class is Class.JMP
-        for target in successors(position, instruction)
-    )
+    def __init__(self, instructions: Sequence[Instruction]) -> None:
+        """Find the lists of a program that `check_structure` and `check_scannable` have passed."""
+        self.instructions = instructions
+        self.switches = find_switches(instructions)
+        reached = {0}
+        for position in range(len(instructions)):  # all ways lead forward
+            if position in reached:
+                reached.update(self.ways(position))
+        self.reached = sorted(reached)
+
+    def __len__(self) -> int:
+        """Return how many instructions there are to write."""
+        return len(self.reached)
+
+    def ways(self, position: int) -> Sequence[int]:
+        """Return the positions that an instruction may lead to."""
+        switch = self.switches.get(position)
+        if switch is not None:
+            return [target for target, _ in switch.exits]
+        return successors(position, self.instructions[position])
+
+    @cached_property
+    def constant_ends(self) -> list[int]:
+        """Where each load at a constant offset ends, in bytes from the packet's start."""
+        reached = [self.instructions[position] for position in self.reached]
+        return [
+            each.k + row.size
+            for each in reached
+            if (row := ROW_OF[each.code]).operand in {Operand.ABSOLUTE, Operand.HEADER}
+            and ancillary_word(each) is None
+        ]
+
+    @cached_property
+    def jump_targets(self) -> frozenset[int]:
+        """The positions that a jump or a look-up leads to."""
+        return frozenset(
+            target
+            for position in self.reached
+            if ROW_OF[self.instructions[position].code].instruction_class is Class.JMP
+            for target in self.ways(position)
+        )
 
 
 def greatest(operation: ArithmeticOp, a: int, b: int) -> int:
@@ -131,23 +167,27 @@ def greatest(operation: ArithmeticOp, a: int, b: int) -> int:
     return min(found, WORD)
 
 
-def write_filter(
-    instructions: Sequence[Instruction], flow: Flow, packet: Packet, known: int
-) -> None:
+def write_filter(program: Filter, flow: Flow, packet: Packet, tables: Tables, known: int) -> None:
     """Write a program.
 
     Args:
-        instructions: A program that `check_structure` and `check_scannable` have passed.
+        program: The program.
         flow: How control passes; where verdicts go.
         packet: What it looks at.
+        tables: Where look-ups have their tables.
         known: So many bytes are captured whenever it runs.
     """
+    instructions = program.instructions
     arrivals: list[list[Arrival]] = [[] for _ in instructions]
     arrivals[0].append(Arrival(flow.start(), Registers(known=known)))
-    for position, instruction in enumerate(instructions):
+    for position in program.reached:
         if not arrivals[position]:
-            continue
+            continue  # what leads here always ends the program before
+        instruction = instructions[position]
         registers = flow.join(position, arrivals[position])
+        if position in program.switches:
+            _switch(flow, tables, program.switches[position], registers, arrivals)
+            continue
         row = ROW_OF[instruction.code]
         match row.instruction_class:
             case Class.RET:
@@ -186,6 +226,26 @@ def _jump(
     yes, no = flow.fork(_test(flow.text, row, registers.a, operand), then, otherwise)
     arrivals[then].append(Arrival(yes, registers))
     arrivals[otherwise].append(Arrival(no, registers))
+
+
+def _switch(
+    flow: Flow,
+    tables: Tables,
+    switch: Switch,
+    registers: Registers,
+    arrivals: Sequence[list[Arrival]],
+) -> None:
+    targets = [target for target, _ in switch.exits]
+    if len(targets) == 2:
+        smaller = min((0, 1), key=lambda number: len(switch.exits[number][1]))
+        inside = tables.member(flow.text, registers.a, switch.exits[smaller][1])
+        then, otherwise = targets[smaller], targets[1 - smaller]
+        ways = dict(zip((then, otherwise), flow.fork(inside, then, otherwise), strict=True))
+    else:
+        number = tables.which(flow.text, registers.a, [ranges for _, ranges in switch.exits])
+        ways = dict(zip(targets, flow.dispatch(number, targets), strict=True))
+    for target, way in ways.items():
+        arrivals[target].append(Arrival(way, registers))
 
 
 def _test(text: Text, row: Row, a: str, operand: str) -> str:

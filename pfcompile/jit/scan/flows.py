@@ -80,6 +80,10 @@ class Flow(ABC):
         """Return the ways to two instructions: where `condition` holds and where it does not."""
 
     @abstractmethod
+    def dispatch(self, number: str, targets: Sequence[int]) -> list[str]:
+        """Return the ways to several instructions, of which `number` says the one to take."""
+
+    @abstractmethod
     def guard(self, condition: str) -> None:
         """End the filter without a match unless `condition` holds."""
 
@@ -140,6 +144,14 @@ class Branches(Flow):
         yes, no = self._label(then), self._label(otherwise)
         self.text.act(f"br i1 {condition}, label %{yes}, label %{no}")
         return self.text.label, self.text.label
+
+    def dispatch(self, number: str, targets: Sequence[int]) -> list[str]:
+        """Branch."""
+        ways = " ".join(
+            f"i32 {index}, label %{self._label(target)}" for index, target in enumerate(targets)
+        )
+        self.text.act(f"switch i32 {number}, label %{self._label(targets[0])} [{ways}]")
+        return [self.text.label] * len(targets)
 
     def guard(self, condition: str) -> None:
         """Leave unless the condition holds."""
@@ -217,6 +229,13 @@ class Conditions(Flow):
         del then, otherwise
         yes = self.text.both(self._here, condition)
         return yes, self.text.both(self._here, self.text.not_(condition))
+
+    def dispatch(self, number: str, targets: Sequence[int]) -> list[str]:
+        """Return the present condition with each outcome added."""
+        return [
+            self.text.both(self._here, self.text.value(f"icmp eq i32 {number}, {index}"))
+            for index, _ in enumerate(targets)
+        ]
 
     def guard(self, condition: str) -> None:
         """Add to the present condition."""

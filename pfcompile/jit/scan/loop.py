@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.jit.scan.tables import DECLARATIONS
 from pfcompile.jit.scan.text import Text
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ declare i16 @llvm.bswap.i16(i16)
 declare i32 @llvm.bswap.i32(i32)
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
-declare i1 @llvm.vector.reduce.or.v4i1(<4 x i1>)
 """
+
+_NO_CONSTANTS: Final = 'attributes #0 = { nounwind "no-jump-tables"="true" }'
+"""A table of jump targets would be data outside of the code, which then could not be cached."""
 
 _LIKELY: Final = '!0 = !{!"branch_weights", i32 1000, i32 1}\n'
 
@@ -100,7 +103,8 @@ class Loop:
             ]
         return "\n".join(
             (
-                f"{_DECLARATIONS}define void @scan(ptr noalias %block, ptr noalias %state) {{",
+                f"{_DECLARATIONS}{DECLARATIONS}",
+                "define void @scan(ptr noalias %block, ptr noalias %state) #0 {",
                 "entry:",
                 *entry,
                 "  br label %record",
@@ -114,6 +118,7 @@ class Loop:
                 *out,
                 "  ret void",
                 "}",
+                _NO_CONSTANTS,
                 _LIKELY,
             )
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapngLayout
-from pfcompile.captures.native import ROW, Rows
+from pfcompile.captures.native import ROW, UNTIMED, Rows
 from pfcompile.jit.scan.records import POSITION, interface_place
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class _Row(Note):
         values = {
             "offset": text.value(f"add i64 {POSITION}, %base"),
             "data": text.value(f"sub i64 {body}, {block}"),
-            "ticks": judged.records.ticks(text, "0"),
+            "ticks": judged.records.ticks(text, str(UNTIMED)),
             "captured": record.captured,
             "wire": text.value(f"zext i32 {record.wire} to i64"),
             "interface": interface,

@@ -9,10 +9,11 @@ from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout
 from pfcompile.captures.native import ROW, Extent, Rows, Sums, Wanted
 from pfcompile.cbpf.check import check_structure
 from pfcompile.jit.scan.filter import check_scannable
-from pfcompile.jit.scan.loop import BASE, END, INTERFACE_COUNT, INTERFACES, LIMIT, POSITION
+from pfcompile.jit.scan.loop import BASE, END, INTERFACE_COUNT, INTERFACES, LIMIT, POSITION, TABLES
 from pfcompile.jit.scan.machine import Code
 from pfcompile.jit.scan.notes import OUTPUT_SLACK
-from pfcompile.jit.scan.walk import scan_text, state_words
+from pfcompile.jit.scan.tables import ALIGNMENT
+from pfcompile.jit.scan.walk import scan_module, state_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,8 @@ class Scanner:
 
     Attributes:
         layout: The records that it is for.
+        function: The code; takes the addresses of a block and of a scan's state.
+        tables: The address of its tables.
     """
 
     def __init__(
@@ -63,7 +66,11 @@ class Scanner:
                 check_structure(each)
                 check_scannable(each)
         self.layout = layout
-        self._code = Code(scan_text(programs, layout, wanted), "scan", cached=cached)
+        module = scan_module(programs, layout, wanted)
+        self._code = Code(module.text, "scan", cached=cached)
+        self._tables = (ctypes.c_char * (len(module.tables) + ALIGNMENT))()
+        self.tables = -(-ctypes.addressof(self._tables) // ALIGNMENT) * ALIGNMENT
+        ctypes.memmove(self.tables, module.tables, len(module.tables))
         self.function = _SCAN(self._code.address)
 
 
@@ -74,6 +81,7 @@ class Scan:
 
     Attributes:
         layout: The records.
+        memory: That of the last block.
     """
 
     def __init__(self, layout: Layout, wanted: Wanted, filters: int) -> None:
@@ -86,6 +94,7 @@ class Scan:
         """
         words = state_words(layout, wanted, filters)
         self.layout = layout
+        self.memory = bytearray()
         self._filters = filters
         self._scanner: Scanner | None = None
         self._prefix = layout.prefix if isinstance(layout, PcapLayout) else 0
@@ -109,9 +118,11 @@ class Scan:
         """Go on with native code for the same kind of records."""
         self._scanner = scanner
         self.layout = scanner.layout
+        self._set(TABLES, scanner.tables)
 
     def scan(self, memory: bytearray, start: int, end: int, base: int, limit: int) -> int:
         """Walk records; see `BlockScan`."""
+        self.memory = memory
         if self._scanner is None:
             return start
         state = self._state

@@ -11,24 +11,16 @@ the first filter stops it behind the last.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.captures.layouts import PcapLayout
 from pfcompile.captures.native import SLACK
-from pfcompile.jit.scan.filter import (
-    Packet,
-    constant_ends,
-    jump_targets,
-    write_filter,
-)
+from pfcompile.jit.scan.filter import Filter, Packet, write_filter
 from pfcompile.jit.scan.flows import Branches, Conditions
-from pfcompile.jit.scan.loop import POSITION, Loop
+from pfcompile.jit.scan.loop import POSITION, TABLES, Loop
 from pfcompile.jit.scan.notes import Judged, notes_for
-from pfcompile.jit.scan.records import (
-    PcapngRecords,
-    PcapRecords,
-    interface_filter,
-)
+from pfcompile.jit.scan.records import PcapngRecords, PcapRecords, interface_filter
+from pfcompile.jit.scan.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +45,21 @@ def state_words(layout: Layout, wanted: Wanted, filters: int) -> tuple[str, ...]
     return _loop(notes_for(layout, wanted, filters)).state
 
 
-def scan_text(
+class Module(NamedTuple):
+    """A scan before it is compiled.
+
+    Attributes:
+        text: The module in LLVM's language.
+        tables: What its word `tables` must point to.
+    """
+
+    text: str
+    tables: bytes
+
+
+def scan_module(
     programs: Sequence[Sequence[Sequence[Instruction]]], layout: Layout, wanted: Wanted
-) -> str:
+) -> Module:
     """Return the module for some filters and a kind of record.
 
     Args:
@@ -68,85 +72,88 @@ def scan_text(
     text = loop.text
     records = PcapRecords(layout) if isinstance(layout, PcapLayout) else PcapngRecords(layout)
     record = records.write(text)
-    judged = Judged(record, records, _verdicts(text, programs, record))
+    filters = [[Filter(program) for program in each] for each in programs]
+    tables = Tables(f"%{TABLES}")
+    judged = Judged(record, records, _Verdicts(text, record, tables).write(filters))
     after = {POSITION: record.stop}
     for note in notes:
         after |= note.write(text, judged)
     text.act("br label %next")
     text.begin("next")
-    return loop.finish(after, matched="matched_0" if wanted.limit else None)
+    return Module(loop.finish(after, matched="matched_0" if wanted.limit else None), tables.data)
 
 
 def _loop(notes: Sequence[Note]) -> Loop:
     return Loop([word for note in notes for word in note.words])
 
 
-def _verdicts(
-    text: Text, programs: Sequence[Sequence[Sequence[Instruction]]], record: Record
-) -> list[str]:
-    """Write all filters; return a bit for each, which says whether the packet matches."""
-    if len(programs) == 1:
-        text.act("br label %filters.0")
-    else:
-        chosen = interface_filter(text, record)
-        ways = " ".join(f"i64 {number}, label %filters.{number}" for number in range(len(programs)))
-        text.act(f"switch i64 {chosen}, label %halt [{ways}]")
-    ends: list[tuple[str, list[str]]] = []
-    for number, filters in enumerate(programs):
-        text.begin(f"filters.{number}")
-        ends += _link_type(text, filters, record, number)
-    text.begin("judged")
-    return [
-        text.value("phi i1 " + ", ".join(f"[{bits[index]}, %{label}]" for label, bits in ends))
-        for index in range(len(programs[0]))
-    ]
+class _Verdicts:
+    """Filters for one record."""
 
+    def __init__(self, text: Text, record: Record, tables: Tables) -> None:
+        self._text = text
+        self._record = record
+        self._packet = Packet(record.data, record.captured, record.wire)
+        self._tables = tables
 
-def _link_type(
-    text: Text, filters: Sequence[Sequence[Instruction]], record: Record, number: int
-) -> list[tuple[str, list[str]]]:
-    """Write the filters of one link type; return the blocks that lead on, and their bits."""
-    packet = Packet(record.data, record.captured, record.wire)
-    known = max(
-        (end for each in filters for end in constant_ends(each) if end <= USUAL_LENGTH), default=0
-    )
-    ends = []
-    if known:
-        usual = text.value(f"icmp uge i64 {record.captured}, {known}")
-        text.act(f"br i1 {usual}, label %usual.{number}, label %short.{number}, !prof !0")
-        text.begin(f"short.{number}")
-        bits = [
-            _branches(text, each, packet, 0, f"short.{number}.{i}")
-            for i, each in enumerate(filters)
+    def write(self, programs: Sequence[Sequence[Filter]]) -> list[str]:
+        """Write all filters of all link types; return a bit a filter: whether it matches."""
+        text = self._text
+        if len(programs) == 1:
+            text.act("br label %filters.0")
+        else:
+            chosen = interface_filter(text, self._record)
+            ways = (f"i64 {number}, label %filters.{number}" for number in range(len(programs)))
+            text.act(f"switch i64 {chosen}, label %halt [{' '.join(ways)}]")
+        ends: list[tuple[str, list[str]]] = []
+        for number, filters in enumerate(programs):
+            text.begin(f"filters.{number}")
+            ends += self._link_type(filters, number)
+        text.begin("judged")
+        return [
+            text.value("phi i1 " + ", ".join(f"[{bits[index]}, %{label}]" for label, bits in ends))
+            for index in range(len(programs[0]))
         ]
-        ends.append((text.label, bits))
+
+    def _link_type(self, filters: Sequence[Filter], number: int) -> list[tuple[str, list[str]]]:
+        """Write the filters of one link type; return the blocks that lead on, and their bits."""
+        text = self._text
+        ends = (end for each in filters for end in each.constant_ends)
+        known = max((end for end in ends if end <= USUAL_LENGTH), default=0)
+        found = []
+        if known:
+            usual = text.value(f"icmp uge i64 {self._record.captured}, {known}")
+            text.act(f"br i1 {usual}, label %usual.{number}, label %short.{number}, !prof !0")
+            text.begin(f"short.{number}")
+            bits = [
+                self._branches(each, 0, f"short.{number}.{index}")
+                for index, each in enumerate(filters)
+            ]
+            found.append((text.label, bits))
+            text.act("br label %judged")
+            text.begin(f"usual.{number}")
+        bits = [
+            self._fastest(each, known, f"usual.{number}.{index}")
+            for index, each in enumerate(filters)
+        ]
+        found.append((text.label, bits))
         text.act("br label %judged")
-        text.begin(f"usual.{number}")
-    bits = [
-        _filter(text, each, packet, known, f"usual.{number}.{i}") for i, each in enumerate(filters)
-    ]
-    ends.append((text.label, bits))
-    text.act("br label %judged")
-    return ends
+        return found
 
+    def _fastest(self, program: Filter, known: int, name: str) -> str:
+        """Write one filter the faster way; return its bit."""
+        if len(program) > MOST_CONDITIONS or max(program.constant_ends, default=0) > SLACK:
+            return self._branches(program, known, name)
+        conditions = Conditions(self._text)
+        write_filter(program, conditions, self._packet, self._tables, known)
+        return conditions.match
 
-def _filter(
-    text: Text, instructions: Sequence[Instruction], packet: Packet, known: int, name: str
-) -> str:
-    """Write one filter the faster way; return its bit."""
-    if len(instructions) > MOST_CONDITIONS or max(constant_ends(instructions), default=0) > SLACK:
-        return _branches(text, instructions, packet, known, name)
-    conditions = Conditions(text)
-    write_filter(instructions, conditions, packet, known)
-    return conditions.match
-
-
-def _branches(
-    text: Text, instructions: Sequence[Instruction], packet: Packet, known: int, name: str
-) -> str:
-    """Write one filter with branches; return its bit."""
-    flow = Branches(text, f"{name}.done", jump_targets(instructions))
-    write_filter(instructions, flow, packet, known)
-    flow.close()
-    text.begin(f"{name}.done")
-    return text.value("phi i1 " + ", ".join(f"[{bit}, %{label}]" for bit, label in flow.verdicts))
+    def _branches(self, program: Filter, known: int, name: str) -> str:
+        """Write one filter with branches; return its bit."""
+        text = self._text
+        flow = Branches(text, f"{name}.done", program.jump_targets)
+        write_filter(program, flow, self._packet, self._tables, known)
+        flow.close()
+        text.begin(f"{name}.done")
+        verdicts = (f"[{bit}, %{label}]" for bit, label in flow.verdicts)
+        return text.value("phi i1 " + ", ".join(verdicts))
