@@ -6,8 +6,8 @@ makes objects of one in three. Here a class gets its slots at once, and `__init_
 `__hash__` at their first call.
 
 Such a class behaves as one of the standard library's, for which type checkers and the functions of
-`dataclasses` take it; tests compare the two. Only what most classes need is there: no inheritance,
-no order, no fields that are left out of `__init__` or `__repr__`.
+`dataclasses` take it; tests compare the two. Only what is used here is there: no inheritance, and
+no order.
 """
 
 from __future__ import annotations
@@ -34,22 +34,18 @@ else:
         options = _Options(frozen=frozen, slots=slots, eq=eq, weakref_slot=weakref_slot)
         return partial(_made, options) if cls is None else _made(options, cls)
 
-    def field(
-        *,
-        default: Any = ...,
-        default_factory: Callable[[], Any] | None = None,
-        compare: bool = True,
-        kw_only: bool = False,
-    ) -> Any:
+    def field(**said: Any) -> Any:
         """Say more of a field than its type; see `dataclasses.field`.
 
         Fields that are given by keyword only come last.
         """
-        return _Field(default, default_factory, compare=compare, kw_only=kw_only)
+        return _Field(**said)
 
     def replace(instance: Any, /, **changes: Any) -> Any:
         """Return a copy with other values of some fields; see `dataclasses.replace`."""
-        return type(instance)(**{**dict(_items(instance)), **changes})
+        fields = instance.__lazy_fields__
+        kept = {name: getattr(instance, name) for name in fields if fields[name].init}
+        return type(instance)(**{**kept, **changes})
 
 
 __all__ = ["dataclass", "field", "replace"]
@@ -68,18 +64,23 @@ class _Options:
 
 
 class _Field:
-    """What is said of a field."""
+    """What is said of a field, in the words of `field`."""
+
+    __slots__ = ("compare", "default", "default_factory", "init", "kw_only", "repr")
 
     def __init__(
         self,
         default: Any = _NO_DEFAULT,
         default_factory: Callable[[], Any] | None = None,
-        *,
+        init: bool = True,
+        repr: bool = True,  # noqa: A002 - the standard library's word
         compare: bool = True,
         kw_only: bool = False,
     ) -> None:
         self.default = default
         self.default_factory = default_factory
+        self.init = init
+        self.repr = repr
         self.compare = compare
         self.kw_only = kw_only
 
@@ -107,12 +108,16 @@ def _made(options: _Options, cls: type) -> type:
     fields: dict[str, _Field] = {}
     for name in cls.__annotations__:
         given = own.pop(name, _NO_DEFAULT)
-        fields[name] = given if isinstance(given, _Field) else _Field(given)
+        known = fields[name] = given if isinstance(given, _Field) else _Field(given)
+        if not options.slots and known.default is not _NO_DEFAULT:
+            own[name] = known.default
     del own["__dict__"], own["__weakref__"]
     members: dict[str, Any] = {
         "__qualname__": cls.__qualname__,
-        "__field_names__": tuple(fields),
-        "__match_args__": tuple(name for name, known in fields.items() if not known.kw_only),
+        "__lazy_fields__": fields,
+        "__match_args__": tuple(
+            name for name, known in fields.items() if known.init and not known.kw_only
+        ),
         "__dataclass_fields__": _Later(partial(_standard_fields, fields)),
         "__init__": _Later(partial(_write_init, fields, options)),
         "__repr__": _repr,
@@ -130,26 +135,33 @@ def _made(options: _Options, cls: type) -> type:
 
 
 def _write_init(fields: Mapping[str, _Field], options: _Options, cls: type) -> Any:
-    setters: dict[str, Any] = {}
+    names: dict[str, Any] = {"not_given": _NO_DEFAULT}
     parameters = ["self"]
     lines = [" pass"]
     defaults: dict[str, Any] = {}
     for number, (name, known) in enumerate(fields.items()):
-        setter = getattr(cls, name).__set__ if options.slots else _setter(name)
+        parameter = f"field_{number}"
+        value = parameter if known.init else f"default_{number}"
         if known.default_factory is not None:
-            setter = _making(setter, known.default_factory)
-            defaults[name] = _NO_DEFAULT
-        elif known.default is not _NO_DEFAULT:
-            defaults[name] = known.default
-        setters[f"set_{number}"] = setter
-        if known.kw_only and "*" not in parameters:
-            parameters.append("*")
-        parameters.append(f"field_{number}")
-        lines.append(f" set_{number}(self, field_{number})")
+            names[f"make_{number}"] = known.default_factory
+            value = f"make_{number}()"
+            if known.init:
+                value += f" if {parameter} is not_given else {parameter}"
+        elif not known.init and known.default is _NO_DEFAULT:
+            continue  # `__post_init__` sets it
+        names[f"set_{number}"] = getattr(cls, name).__set__ if options.slots else _setter(name)
+        names[f"default_{number}"] = known.default
+        lines.append(f" set_{number}(self, {value})")
+        if known.init:
+            if known.kw_only and "*" not in parameters:
+                parameters.append("*")
+            parameters.append(parameter)
+            if known.default is not _NO_DEFAULT or known.default_factory is not None:
+                defaults[name] = known.default
     if hasattr(cls, "__post_init__"):
         lines.append(" self.__post_init__()")
     text = f"({', '.join(parameters)}):\n" + "\n".join(lines)
-    written = _written(cls, "__init__", text, fields, setters)
+    written = _written(cls, "__init__", text, fields, names)
     written.__defaults__ = tuple(defaults[name] for name in defaults if not fields[name].kw_only)
     written.__kwdefaults__ = {name: defaults[name] for name in defaults if fields[name].kw_only}
     return written
@@ -157,12 +169,6 @@ def _write_init(fields: Mapping[str, _Field], options: _Options, cls: type) -> A
 
 def _setter(name: str) -> Callable[[object, Any], None]:
     return lambda instance, value: object.__setattr__(instance, name, value)
-
-
-def _making(
-    setter: Callable[[object, Any], None], make: Callable[[], Any]
-) -> Callable[[object, Any], None]:
-    return lambda instance, value: setter(instance, make() if value is _NO_DEFAULT else value)
 
 
 def _write_eq(fields: Mapping[str, _Field], cls: type) -> Any:
@@ -225,6 +231,8 @@ def _standard_fields(fields: Mapping[str, _Field], cls: type) -> Any:
         members[name] = dataclasses.field(
             default=dataclasses.MISSING if known.default is _NO_DEFAULT else known.default,
             default_factory=known.default_factory or dataclasses.MISSING,
+            init=known.init,
+            repr=known.repr,
             compare=known.compare,
             kw_only=known.kw_only,
         )
@@ -234,13 +242,10 @@ def _standard_fields(fields: Mapping[str, _Field], cls: type) -> Any:
 # Methods that are the same for all classes.
 
 
-def _items(self: Any) -> list[tuple[str, Any]]:
-    return [(name, getattr(self, name)) for name in self.__field_names__]
-
-
 def _repr(self: Any) -> str:
-    shown = ", ".join(f"{name}={value!r}" for name, value in _items(self))
-    return f"{self.__class__.__qualname__}({shown})"
+    shown = [name for name, known in self.__lazy_fields__.items() if known.repr]
+    values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+    return f"{self.__class__.__qualname__}({values})"
 
 
 def _refuse_setting(_self: Any, name: str, _value: object) -> NoReturn:
@@ -256,9 +261,9 @@ def _refuse_deleting(_self: Any, name: str) -> NoReturn:
 
 
 def _state(self: Any) -> list[Any]:
-    return [value for _, value in _items(self)]
+    return [getattr(self, name) for name in self.__lazy_fields__]
 
 
 def _set_state(self: Any, state: list[Any]) -> None:
-    for name, value in zip(self.__field_names__, state, strict=True):
+    for name, value in zip(self.__lazy_fields__, state, strict=True):
         object.__setattr__(self, name, value)

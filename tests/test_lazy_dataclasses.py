@@ -49,6 +49,24 @@ class Open:
     b: tuple[int, ...] = ()
     c: int | None = field(default=None, kw_only=True)
 
+@dataclass(slots=True)
+class Partly:
+    """Fields that are not given, or not shown."""
+
+    word: str
+    made: list[int] = field(default_factory=list, init=False)
+    fixed: int = field(default=7, init=False)
+    later: int = field(init=False)
+    hidden: int = field(default=1, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.later = len(self.word)
+
+@dataclass
+class Plain:
+    number: int = 3
+    fixed: int = field(default=7, init=False)
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     low: int
@@ -80,6 +98,11 @@ WAYS_TO_MAKE = [
     ("Open", (1,), {}),
     ("Open", (1, (2,)), {"c": 3}),
     ("Open", (1, (2,), 3), {}),
+    ("Partly", ("a",), {}),
+    ("Partly", ("a", 2), {}),
+    ("Partly", ("a",), {"fixed": 2}),
+    ("Plain", (), {}),
+    ("Plain", (4,), {}),
     ("Checked", (1, 2), {}),
     ("Checked", (2, 1), {}),
 ]
@@ -137,7 +160,7 @@ def test_hashes_are_the_same():
             assert hash(a) == hash(b)
 
 
-@pytest.mark.parametrize("name", ["Node", "Changing", "Open"])
+@pytest.mark.parametrize("name", ["Node", "Changing", "Open", "Plain"])
 def test_assignments_are_refused_alike(name):
     def ask(one):
         made = next(each for each in one.made() if type(each).__name__ == name)
@@ -155,7 +178,7 @@ def test_assignments_are_refused_alike(name):
 
 
 def test_match_statements_see_the_same():
-    names = ["Node", "Single", "Nothing", "Interned", "Changing", "Open", "Checked"]
+    names = sorted({name for name, _, _ in WAYS_TO_MAKE})
     ours, theirs = both(lambda one: [one.names[name].__match_args__ for name in names])
     assert ours == theirs
     ours, theirs = both(
@@ -191,7 +214,13 @@ def test_copies_with_changes_are_the_same():
     def ask(one):
         node, opened = one.names["Node"]("a"), one.names["Open"](1, c=2)
         replace = one.library.replace
-        return [replace(node, number=4), replace(opened, b=(1,)), replace(opened, c=None)]
+        partly = one.names["Partly"]("a", 2)
+        return [
+            replace(node, number=4),
+            replace(opened, b=(1,)),
+            replace(opened, c=None),
+            (replace(partly, word="ab"), replace(partly, word="ab").hidden),
+        ]
 
     ours, theirs = both(ask)
     assert repr(ours) == repr(theirs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -15,6 +14,7 @@ from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file
 from pfcompile.cli import common, standard_output
 from pfcompile.cli.progress import ProgressBar
 from pfcompile.errors import FilterError, PfcompileError
+from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
