@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from pfcompile.captures.native import BlockScan
     from pfcompile.captures.window import Window
 
 BLOCK_SIZE: Final = 512 * 1024
@@ -14,8 +15,40 @@ costs more calls than it saves; from 1 MB on, large packets take a sixth longer.
 _PAGE: Final = 4096
 """Bytes of a page of memory: copying to the start of one is fastest."""
 
-_ROOM: Final = 64 * 1024
+ROOM: Final = 64 * 1024
 """Bytes in front of a block for what is left of the one before: more than most records have."""
+
+
+class Memory(NamedTuple):
+    """Where the records of a block are.
+
+    Attributes:
+        memory: Has them, and `native.SLACK` bytes more.
+        start: Index of the first.
+        end: Index behind the last byte, below 2**31.
+        base: The place in the file of the memory's first byte; may be negative.
+        reads_at: Index of where later blocks are read to, behind what is carried over.
+        size: Bytes that are read at a time.
+    """
+
+    memory: bytearray
+    start: int
+    end: int
+    base: int
+    reads_at: int
+    size: int
+
+
+class Reads(NamedTuple):
+    """What may be read behind a block.
+
+    Attributes:
+        descriptor: The file.
+        wanted: How many bytes; 0 for none.
+    """
+
+    descriptor: int
+    wanted: int
 
 
 class Block:
@@ -43,10 +76,10 @@ class Block:
         self._window = window
         self._size = size
         self._slack = slack
-        self._reads_at = _ROOM
-        self.memory = bytearray(_ROOM + max(size, len(taken)) + slack)
-        self.start = _ROOM
-        self.end = _ROOM + len(taken)
+        self._reads_at = ROOM
+        self.memory = bytearray(ROOM + max(size, len(taken)) + slack)
+        self.start = ROOM
+        self.end = ROOM + len(taken)
         self.memory[self.start : self.end] = taken
 
     def __len__(self) -> int:
@@ -66,6 +99,33 @@ class Block:
     def rest(self, most: int) -> bytes:
         """Return what is there, but at most so many bytes."""
         return bytes(self.memory[self.start : min(self.end, self.start + most)])
+
+    def scan(self, scan: BlockScan, limit: int, ahead: int = 0, stop: int | None = None) -> bool:
+        """Let the records in memory be scanned, and those that follow in the file.
+
+        Args:
+            scan: What scans.
+            limit: How many matches are wanted.
+            ahead: How many bytes may be read beside what is in memory, where it is a file that can
+                be read at any place.
+            stop: The place in the file behind which nothing is read.
+
+        Returns:
+            Whether any record was scanned.
+        """
+        descriptor = self._window.descriptor
+        wanted = 0
+        if descriptor is not None and ahead:
+            place = self.offset + len(self)
+            wanted = ahead if stop is None else max(0, min(ahead, stop - place))
+            self._make_room(self._reads_at + self._size)
+            self._window.tell(len(self))
+        memory = Memory(self.memory, self.start, self.end, self.base, self._reads_at, self._size)
+        reads = Reads(-1 if descriptor is None else descriptor, wanted)
+        before = self.offset
+        self.start, self.end, base = scan.scan(memory, reads, limit)
+        self._window.pass_over(base + self.start - before, read_to=base + self.end)
+        return self.offset > before
 
     def skip(self, position: int) -> None:
         """Be done with what is before `position`."""
@@ -87,7 +147,7 @@ class Block:
             if stop is not None:
                 missing = needed - len(self)
                 size = min(size, max(stop - self.offset - len(self), missing))
-            self._make_room(size)
+            self._make_room(self.end + size)
             with memoryview(self.memory) as view:
                 count = self._window.read_into(view[self.end : self.end + size], len(self))
             if count == 0:
@@ -114,9 +174,9 @@ class Block:
             self.memory[end - left : end] = self.memory[self.start : self.end]
         self.start, self.end = self._reads_at - left, self._reads_at
 
-    def _make_room(self, size: int) -> None:
-        """Let the memory grow with the bytes that are really there."""
-        room = self.end + size + self._slack
+    def _make_room(self, end: int) -> None:
+        """Let the memory grow with the bytes that are really there, for a block up to `end`."""
+        room = max(end, self.end) + self._slack
         if len(self.memory) < room:
             grown = bytearray(2 * room)
             grown[: self.end] = self.memory[: self.end]

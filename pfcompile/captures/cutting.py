@@ -42,18 +42,23 @@ def find_start(structure: Structure, data: bytes) -> int | None:
 
 def _is_row(size_at: Callable[[int], int], start: int, end: int) -> bool:
     """Return whether records seem to begin at `start`, up to `end` if there are few."""
-    for _ in range(_ROW):
-        if start >= end:
-            break
+    for number in range(_ROW):
         size = size_at(start)
         if size == 0:
             return False
+        if start + size > end:  # cut off: nothing speaks against it, but for it only what is before
+            return number > 0
         start += size
+        if start == end:
+            break
     return True
 
 
 def _pcap_sizes(header: PcapHeader, data: bytes) -> Callable[[int], int]:
-    """Return what gives the size of a record at a place, or 0 if there can be none."""
+    """Return what gives the size of a record at a place, or 0 if there can be none.
+
+    Where it cannot be seen, since the data ends before, the size is more than there is.
+    """
     dialect = header.dialect
     unpack = struct.Struct(f"{dialect.byte_order}4I").unpack_from
     prefix = prefix_length(header)
@@ -64,7 +69,7 @@ def _pcap_sizes(header: PcapHeader, data: bytes) -> Callable[[int], int]:
 
     def size_at(start: int) -> int:
         if start > last:
-            return last + 1  # cut off: nothing speaks against it
+            return len(data) + 1
         _, ticks, captured, wire = unpack(data, start)
         if not ordered and captured > wire:
             captured, wire = wire, captured
@@ -76,14 +81,14 @@ def _pcap_sizes(header: PcapHeader, data: bytes) -> Callable[[int], int]:
 
 
 def _pcapng_sizes(byte_order: str, data: bytes) -> Callable[[int], int]:
-    """Return what gives the size of a block at a place, or 0 if there can be none."""
+    """Return what gives the size of a block at a place, or 0; as `_pcap_sizes`."""
     words = struct.Struct(f"{byte_order}2I").unpack_from
     word = struct.Struct(f"{byte_order}I").unpack_from
     last = len(data) - pcapng.FRAME
 
     def size_at(start: int) -> int:
         if start > last:
-            return last + 1
+            return len(data) + 1
         _, length = words(data, start)
         if length < pcapng.FRAME or length % 4 or length > LARGEST_BLOCK:
             return 0

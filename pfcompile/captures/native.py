@@ -23,14 +23,14 @@ from pfcompile.errors import CaptureError, FilterError, InternalError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pfcompile.captures.block import Memory, Reads
     from pfcompile.captures.layouts import Layout
     from pfcompile.captures.records import Interface, Item
 
 NO_LIMIT: Final = (1 << 64) - 1
 
-QUIET_BLOCKS: Final = 8
-"""So many blocks are counted before anybody is told: telling takes Python a twentieth of the time
-that scanning a block takes."""
+AHEAD: Final = 16 << 20
+"""Bytes that are counted before anybody is told: the disk permitting, it takes two milliseconds."""
 
 SLACK: Final = 64 * 1024
 """So many bytes behind the end of a block are readable, whatever they hold: what scans blocks may
@@ -150,10 +150,9 @@ class Scans(Protocol):
     def choose(self, scan: BlockScan, interface: Interface) -> int | None:
         """Let a scan of pcapng sections know the filter for an interface; return its number.
 
-        None where there can be none.
+        None where there can be none, as for a link type that does not exist.
 
         Raises:
-            CaptureError: There is no such link type.
             FilterError: The expression is wrong for it.
         """
 
@@ -169,15 +168,17 @@ class BlockScan(Protocol):
     def memory(self) -> bytearray:
         """The memory of the last block."""
 
-    def scan(self, memory: bytearray, start: int, end: int, base: int, limit: int) -> int:
-        """Walk the records from `start` on, none of them past `end`; return where it stopped.
+    def scan(self, memory: Memory, reads: Reads, limit: int) -> tuple[int, int, int]:
+        """Walk the records of a block and what may be read behind it.
 
         Args:
-            memory: Holds them, and `SLACK` bytes more.
-            start: Index of the first.
-            end: Index behind the last byte, below 2**31.
-            base: The place in the file of the memory's first byte.
+            memory: Where the block is, and where more is read to.
+            reads: What may be read.
             limit: Stop behind so many matches of the first filter since the beginning.
+
+        Returns:
+            Where in the memory it stopped, where what is read ends there, and the place in the file
+            of the memory's first byte.
         """
 
     def sums(self) -> Sums:
@@ -288,14 +289,14 @@ class Manner:
     Attributes:
         limit: How many matches of the first filter are wanted of it.
         block_size: Bytes to ask for at a time.
-        quiet: How many blocks may be scanned before a run is yielded.
+        ahead: How many bytes of a file may be scanned beside a block before a run is yielded.
         stop: Records that start at this place or behind are left out; None: all are walked.
         times: Whether the scans take down times, and each interface's extent is wanted.
     """
 
     limit: int = NO_LIMIT
     block_size: int = BLOCK_SIZE
-    quiet: int = 1
+    ahead: int = 0
     stop: int | None = None
     times: bool = False
 
@@ -304,8 +305,8 @@ def manner_for(scans: Scans | None, limit: int) -> Manner:
     """Return how to walk what `scans` filters."""
     if scans is None:
         return Manner(limit)
-    quiet = 1 if scans.keeps or limit != NO_LIMIT else QUIET_BLOCKS
-    return Manner(limit, quiet=quiet, times=scans.times)
+    ahead = 0 if scans.keeps or limit != NO_LIMIT else AHEAD
+    return Manner(limit, ahead=ahead, times=scans.times)
 
 
 def walk_pcap(
@@ -328,15 +329,13 @@ def walk_pcap(
     teller = _Teller(scan, Structure(header=header), window.path, manner)
     try:
         while True:
-            before = block.start
-            block.skip(scan.scan(block.memory, before, block.end, block.base, limit))
-            if teller.is_due():
-                yield from teller.rest()
+            moved = block.scan(scan, limit, manner.ahead, stop)
+            yield from teller.rest()
             if stop is not None and block.offset >= stop:
                 break
             # Mostly the scan has gone on to a record that is cut by the block's end: then more is
             # read, however much the record needs.
-            if block.start > before and limit == NO_LIMIT and block.extend(len(block) + 1, stop):
+            if moved and limit == NO_LIMIT and block.extend(len(block) + 1, stop):
                 continue
             needed = pcap.record_size(window, header, block.rest(prefix))
             if needed <= len(block):
@@ -366,7 +365,7 @@ def walk_pcapng(
         state: The section that the first block belongs to; it is changed. None: there is none yet.
 
     Raises:
-        CaptureError: As `pcapng.walk`; or an interface has a link type that does not exist.
+        CaptureError: As `pcapng.walk`.
         FilterError: The expression is wrong for the link type of an interface.
     """
     state = pcapng.SectionState() if state is None else state
@@ -463,10 +462,8 @@ class _Section:
 
     def scan(self, block: Block) -> Iterator[Run]:
         """Scan what is in memory."""
-        limit = self._manner.limit
-        block.skip(self.blocks.scan(block.memory, block.start, block.end, block.base, limit))
-        if self.teller.is_due():
-            yield from self.teller.rest()
+        block.scan(self.blocks, self._manner.limit, self._manner.ahead, self._manner.stop)
+        yield from self.teller.rest()
 
     def left(self) -> Manner:
         """Return how to go on behind this section: with as many matches as are wanted still."""
@@ -518,22 +515,12 @@ class _Teller:
         self._scan = scan
         self._structure = structure
         self._path = path
-        self._quiet = manner.quiet
         self._times = manner.times
         self._section = section
-        self._blocks = 0
         self._told = scan.sums()
-
-    def is_due(self) -> bool:
-        """Count a block; return whether it is time for a run."""
-        self._blocks += 1
-        return self._blocks >= self._quiet
 
     def rest(self) -> Iterator[Run]:
         """Yield a run of what has not been told, if there is anything."""
-        if not self._blocks:
-            return
-        self._blocks = 0
         sums = self._scan.sums()
         since = sums.since(self._told)
         self._told = sums

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pfcompile.captures import native, pcap, pcapng
 from pfcompile.captures.cutting import LOOKED_AT, find_start
 from pfcompile.captures.inputs import local_path, name_of
-from pfcompile.captures.native import NO_LIMIT, QUIET_BLOCKS, Structure, manner_for
+from pfcompile.captures.native import NO_LIMIT, Structure, manner_for
 from pfcompile.captures.pcapng import SectionState
-from pfcompile.captures.window import Window
+from pfcompile.captures.window import FileRange, Window
 from pfcompile.errors import CaptureError, InternalError
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 PART: Final = 16 << 20
 """Bytes of a file that one thread walks at a time: enough that starting costs nothing, and not more
 than may wait in memory for being written."""
+
+
+PART_AHEAD: Final = 4 << 20
+"""Bytes of a part that are walked before what is kept of them is handed on."""
 
 
 class Begun(NamedTuple):
@@ -78,31 +82,11 @@ class LargeFile:
         return stop if stop < self.size else None
 
 
-class _Range:
-    """A file from some place on, as a stream that other threads do not disturb."""
-
-    def __init__(self, descriptor: int, offset: int) -> None:
-        self._descriptor = descriptor
-        self._offset = offset
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes, at most `size`."""
-        data = os.pread(self._descriptor, size, self._offset)
-        self._offset += len(data)
-        return data
-
-    def readinto(self, memory: memoryview, /) -> int:
-        """Read the next bytes into `memory`; return how many."""
-        count = os.preadv(self._descriptor, [memory], self._offset)
-        self._offset += count
-        return count
-
-
 def walk_part(file: LargeFile, start: int) -> Iterator[Any]:
     """Walk a part of a file from where a record seems to start: yields that place first."""
     offset: int | None = start
     if start != file.start:
-        found = find_start(file.structure, os.pread(file.descriptor, LOOKED_AT, start))
+        found = _find_start(file, start)
         offset = None if found is None else start + found
     yield Begun(offset)
     if offset is not None:
@@ -110,10 +94,19 @@ def walk_part(file: LargeFile, start: int) -> Iterator[Any]:
         yield from walk_exactly(file, place, file.stop_of(start))
 
 
+def _find_start(file: LargeFile, start: int) -> int | None:
+    """Return how far behind `start` a record seems to start, or None."""
+    try:
+        data = os.pread(file.descriptor, LOOKED_AT, start)
+    except OSError:  # whoever gets there says so
+        return None
+    return find_start(file.structure, data)
+
+
 def walk_exactly(file: LargeFile, place: Ended, stop: int | None) -> Iterator[Any]:
     """Walk a file from the start of a record on; yields at last where that has ended."""
-    window = Window(_Range(file.descriptor, place.offset), file.path, start=place.offset)
-    manner = replace(manner_for(file.scans, NO_LIMIT), quiet=QUIET_BLOCKS, stop=stop)
+    window = Window(FileRange(file.descriptor, place.offset), file.path, start=place.offset)
+    manner = replace(manner_for(file.scans, NO_LIMIT), ahead=PART_AHEAD, stop=stop)
     section = deepcopy(place.section)
     header = file.structure.header
     if header is not None:
@@ -153,7 +146,7 @@ def open_large(source: Source, scans: Scans) -> LargeFile | None:
 
 def _opened(path: str, descriptor: int, size: int, scans: Scans) -> LargeFile | None:
     """Return a file whose beginning has been read; None where it is no good capture."""
-    window = Window(_Range(descriptor, 0), path)
+    window = Window(FileRange(descriptor, 0), path)
     try:
         window.extend(4)
         magic = pcap.find_magic(window.data[:4])

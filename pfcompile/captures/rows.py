@@ -60,7 +60,4 @@ def packets_of(run: Run) -> list[tuple[int, memoryview]]:
     The bytes are those that were read from the file; they stay as long as somebody looks at them.
     """
     memory = memoryview(run.scan.memory).toreadonly()
-    return [
-        (row.timestamp_ns, memory[row.data : row.data + row.captured])
-        for row in rows_of(run)
-    ]
+    return [(row.timestamp_ns, memory[row.data : row.data + row.captured]) for row in rows_of(run)]

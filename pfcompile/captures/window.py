@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import os
+import stat
+from io import FileIO
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from pfcompile.errors import CaptureError
 
@@ -21,6 +24,51 @@ class ByteStream(Protocol):
         """Return at most `size` bytes, none at the end."""
 
 
+class FileRange:
+    """A file from some place on, which others may read at other places at the same time."""
+
+    def __init__(self, descriptor: int, place: int) -> None:
+        """Read from `place` on; the descriptor stays its owner's."""
+        self._descriptor = descriptor
+        self._place = place
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`."""
+        data = os.pread(self._descriptor, size, self._place)
+        self._place += len(data)
+        return data
+
+    def readinto(self, memory: memoryview, /) -> int:
+        """Read the next bytes into `memory`; return how many."""
+        count = os.preadv(self._descriptor, [memory], self._place)
+        self._place += count
+        return count
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._place
+
+    def seek(self, place: int, /) -> int:
+        """Go on at `place`."""
+        self._place = place
+        return place
+
+
+def _reads_anywhere(stream: ByteStream, start: int) -> TypeGuard[FileIO | FileRange]:
+    """Return whether a stream is a file that can be read at any place, and is at `start`."""
+    if not isinstance(stream, FileIO | FileRange):
+        return False
+    try:
+        is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+        return is_file and stream.tell() == start
+    except (OSError, ValueError):  # reading it will say what is wrong
+        return False
+
+
 class Window:
     """The part of a stream that is in memory.
 
@@ -37,6 +85,7 @@ class Window:
         "_base",
         "_before_read",
         "_block_size",
+        "_file",
         "_read",
         "_readinto",
         "data",
@@ -68,6 +117,7 @@ class Window:
         self.data = b""
         self.position = 0
         self._base = start
+        self._file = stream if _reads_anywhere(stream, start) else None
         self._block_size = block_size
         self._before_read = before_read
         self._read: Callable[[int], bytes | None] = getattr(stream, "read1", stream.read)
@@ -96,7 +146,7 @@ class Window:
         parts = [tail]
         have = len(tail)
         while have < needed:
-            self._tell(have)
+            self.tell(have)
             try:
                 block = self._read(max(self._block_size, min(needed - have, 16 * self._block_size)))
             except OSError as error:
@@ -125,9 +175,21 @@ class Window:
         self._base += self.position
         self.data, self.position = data, 0
 
-    def pass_over(self, count: int) -> None:
-        """Move the offset over bytes that have been taken or read into elsewhere."""
+    def pass_over(self, count: int, read_to: int | None = None) -> None:
+        """Move the offset over bytes that have been taken or read into elsewhere.
+
+        Args:
+            count: How many.
+            read_to: The place that a file has been read up to by its descriptor; None: it has not.
+        """
         self._base += count
+        if read_to is not None and self._file is not None:
+            self._file.seek(read_to)
+
+    @property
+    def descriptor(self) -> int | None:
+        """The descriptor of a file whose places are those of the window, or None."""
+        return None if self._file is None else self._file.fileno()
 
     def read_into(self, memory: memoryview, have: int) -> int:
         """Read once, into memory of the caller's, and return the number of bytes; 0 at the end.
@@ -139,7 +201,7 @@ class Window:
         Raises:
             CaptureError: The stream could not be read.
         """
-        self._tell(have)
+        self.tell(have)
         try:
             if self._readinto is not None:
                 return self._readinto(memory) or 0
@@ -154,8 +216,8 @@ class Window:
         place = self.position if position is None else position
         return CaptureError(message, self.path, self._base + place)
 
-    def _tell(self, have: int) -> None:
-        """Tell that a read follows."""
+    def tell(self, have: int) -> None:
+        """Tell that a read follows, behind `have` bytes from the offset on."""
         if self._before_read is not None:
             self._before_read(self.offset + have)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from io import BytesIO
+from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from pfcompile.captures.extents import Extents
-from pfcompile.captures.filtering import Matchers, Tally, check_link_type, scan
+from pfcompile.captures.filtering import Matchers, Tally, scan
 from pfcompile.captures.layouts import PcapLayout, PcapngLayout
 from pfcompile.captures.native import NO_LIMIT, Manner, Wanted
 from pfcompile.captures.records import Record
@@ -15,6 +16,7 @@ from pfcompile.captures.walking import walk_window
 from pfcompile.captures.window import Window
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.errors import CaptureError
+from pfcompile.facts.link_types import KNOWN_DLTS
 from pfcompile.jit.scan import Scan, Scanner
 
 if TYPE_CHECKING:
@@ -66,6 +68,14 @@ class _CollectedRuns(_Collected):
             assert sum(len(r.data) for r in records) == run.sums.matched_bytes[number]
 
 
+def _file_of(content: bytes) -> FileIO:
+    """Return a file without a name that has some content."""
+    stream = FileIO(os.memfd_create("capture"), "r+")
+    stream.write(content)
+    stream.seek(0)
+    return stream
+
+
 class Filter:
     """A program both ways; native code is made once for each kind of record.
 
@@ -101,13 +111,13 @@ class Filter:
         *,
         block_size: int = 1 << 18,
         keep=True,
-        quiet=1,
+        ahead=0,
     ) -> Outcome:
-        """Filter a capture in blocks."""
+        """Filter a capture in blocks; with `ahead` one in a file, whose blocks follow natively."""
         self._wanted = Wanted(copies=keep, times=True, limit=limit is not None)
         self._dlts = []
         most = NO_LIMIT if limit is None else limit
-        manner = Manner(most, block_size, quiet=quiet, times=True)
+        manner = Manner(most, block_size, ahead=ahead, times=True)
         window = Window(BytesIO(content), "made", block_size=block_size)
         items = _without_records(walk_window(window, self, manner))
         return self._filtered(items, _CollectedRuns(copies=keep), limit)
@@ -127,8 +137,9 @@ class Filter:
     def pcapng(self, byte_order) -> Scan:
         return Scan(PcapngLayout(byte_order, 0), self._wanted, 1)
 
-    def choose(self, scan, interface) -> int:
-        check_link_type(interface.dlt, "made")
+    def choose(self, scan, interface) -> int | None:
+        if interface.dlt not in KNOWN_DLTS:
+            return None
         if interface.dlt not in self._dlts:
             self._dlts.append(interface.dlt)
         if scan.layout.filters < len(self._dlts):
@@ -170,9 +181,9 @@ class Filter:
 
 
 def _without_records(items):
-    """Yield items, none of which may be a packet: those are filtered in blocks."""
+    """Yield items, no packet that can be filtered among them: those are filtered in blocks."""
     for item in items:
-        assert not isinstance(item, Record), item
+        assert not (isinstance(item, Record) and item.interface.dlt in KNOWN_DLTS), item
         yield item
 
 

@@ -87,7 +87,8 @@ def test_any_block_size():
     assert 10 < whole.matched < 50
     assert whole.packets == 60
     for size in (*range(1, 150), 1500, 1516, 1517, 4095, 4096, 4097, 1 << 20):
-        assert odd.native(content, block_size=size) == whole, size
+        for ahead in (0, 1, 1000, 1 << 20):
+            assert odd.native(content, block_size=size, ahead=ahead) == whole, (size, ahead)
 
 
 def test_records_longer_than_blocks():
@@ -101,8 +102,9 @@ def test_cut_at_every_byte():
     odd = Filter(ODD)
     errors = set()
     for size in range(24, len(content) + 1):
-        for block in (64, 1 << 18):
-            outcome = agree(odd, content[:size], f"cut at {size}", block_size=block)
+        for block, ahead in ((64, 0), (64, 1 << 20), (1 << 18, 0)):
+            note = f"cut at {size}"
+            outcome = agree(odd, content[:size], note, block_size=block, ahead=ahead)
         errors.add(outcome.error)
     assert len(errors) > 1000
     assert None in errors
@@ -143,7 +145,8 @@ def test_damaged_files():
             continue
         if header[0].interface.dlt not in KNOWN_DLTS:
             continue
-        outcome = agree(odd, content, note, block_size=rng.choice((50, 4096, 1 << 18)))
+        options = {"block_size": rng.choice((50, 4096, 1 << 18)), "ahead": rng.choice((0, 1 << 16))}
+        outcome = agree(odd, content, note, **options)
         broken += outcome.error is not None
         kept += outcome.matched > 0
     assert broken > MUTATIONS // 3

@@ -80,8 +80,8 @@ def test_random_files(bits):
         rng = random.Random(f"pcapng-{SEED}-{number}")
         content = random_pcapng(rng, rng.choice((1, 5, 40, 200)))
         size = rng.choice((1, 64, 1000, 4096, 1 << 18))
-        quiet = rng.choice((1, 2, 8, 1000))
-        outcome = agree(bits, content, f"file {number}\n{RERUN}", block_size=size, quiet=quiet)
+        ahead = rng.choice((0, 1, 100, 5000, 1 << 20))
+        outcome = agree(bits, content, f"file {number}\n{RERUN}", block_size=size, ahead=ahead)
         assert outcome.error is None
         found = kinds_in(content)
         assert sum(found.values()) == outcome.packets
@@ -205,8 +205,8 @@ def test_any_block_size(bits):
     assert whole.error is None
     assert whole.packets == 60
     for size in (*range(1, 200), 1500, 1532, 4095, 4096, 4097, 1 << 20):
-        for quiet in (1, 3):
-            assert bits.native(content, block_size=size, quiet=quiet) == whole, (size, RERUN)
+        for ahead in (0, 300, 1 << 20):
+            assert bits.native(content, block_size=size, ahead=ahead) == whole, (size, RERUN)
 
 
 def test_packets_longer_than_blocks():
@@ -252,10 +252,10 @@ def test_limits(bits, limit):
 
 def test_counting_only(bits):
     content = random_pcapng(random.Random(f"pcapng-counts-{SEED}"), 300)
-    for size, quiet in product((100, 5000, 1 << 18), (1, 3, 8)):
-        counted = bits.native(content, keep=False, block_size=size, quiet=quiet)
+    for size, ahead in product((100, 5000, 1 << 18), (0, 300, 1 << 20)):
+        counted = bits.native(content, keep=False, block_size=size, ahead=ahead)
         kept = bits.interpreted(content)
-        assert counted._replace(kept=b"") == kept._replace(kept=b""), (size, quiet, RERUN)
+        assert counted._replace(kept=b"") == kept._replace(kept=b""), (size, ahead, RERUN)
         assert 50 < kept.matched < 250
 
 
@@ -275,7 +275,7 @@ def test_damaged_files(bits):
             content,
             note,
             block_size=rng.choice((50, 4096, 1 << 18)),
-            quiet=rng.choice((1, 8)),
+            ahead=rng.choice((0, 5000)),
         )
         broken += outcome.error is not None
         kept += outcome.matched > 0

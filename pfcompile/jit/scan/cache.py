@@ -29,6 +29,9 @@ _MAGIC: Final = b"pfcompile scan 1"
 _DIGEST_BYTES: Final = 32
 _HEAD_BYTES: Final = len(_MAGIC) + _DIGEST_BYTES
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_HOW_TO_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""Not through a symbolic link, and without waiting for a pipe's other end."""
+
 _FAILED: Final = ctypes.c_void_p(-1).value
 
 _KEYS: Final = frozenset(
@@ -57,7 +60,8 @@ class Mapped:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
         self.address = int(address)
-        weakref.finalize(self, library.munmap, address, size)
+        # At the process's end other threads may still run the code; then it just stays.
+        weakref.finalize(self, library.munmap, address, size).atexit = False
 
 
 def key_of(*parts: str) -> str | None:
@@ -80,7 +84,7 @@ def load(key: str) -> Mapped | None:
         folder = _folder()
         if not _is_own(folder.lstat()):
             return None
-        descriptor = os.open(folder / key, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(folder / key, _HOW_TO_OPEN)
     except (OSError, RuntimeError):  # as where there is no home
         return None
     try:

@@ -1,20 +1,27 @@
-"""The loop around a filter: numbers that go from record to record, and where they come from.
+"""The loops around a filter: over the records of a block, and over the blocks of a file.
 
-Before the first record they are loaded from the words of `state`, and behind the last stored there,
-so that a caller sees the sums of all blocks that it has had scanned::
+Numbers that go from record to record are loaded from the words of `state` before the first, and
+stored there behind the last, so that a caller sees the sums of all that it has had scanned::
 
     entry:   load the words
-    record:  a phi a word; what a record is (`records`); the filter
-    next:    the words' new numbers (`notes`)
-             on to record
-    halt:    from record, where there is no further whole record
+    block:   a phi for each word that goes from block to block
+    record:  a phi for each word that goes from record to record; what a record is (`records`); the
+             filters (`walk`)
+    next:    the words' new numbers (`notes`); on to record
+    halt:    from record, where there is no further whole record: on to carry, or out
+    carry:   move what is left to in front of where is read to; read; on to block, or out
     out:     store the words
+
+Reading is the C library's `pread`, called by its address. Where there is none (0), or it gives
+nothing, or so much is left that it cannot be a record that was only cut, the caller goes on: it
+knows how to tell what is wrong.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.captures.block import ROOM
 from pfcompile.jit.scan.tables import DECLARATIONS
 from pfcompile.jit.scan.text import Text
 
@@ -23,17 +30,31 @@ if TYPE_CHECKING:
 
 POSITION: Final = "position"
 END: Final = "end"
+BASE: Final = "base"
+PLACE: Final = "place"
+WANTED: Final = "wanted"
+BLOCK_WORDS: Final = (END, BASE, PLACE, WANTED)
+"""Words that go from block to block: where the block ends, the place in the file of the memory's
+first byte, the place that is read from next, and how many bytes are to be read."""
+
 LIMIT: Final = "limit"
 TABLES: Final = "tables"
-BASE: Final = "base"
 INTERFACES: Final = "interfaces"
 INTERFACE_COUNT: Final = "interface.count"
-FIXED_WORDS: Final = (END, LIMIT, TABLES, BASE, INTERFACES, INTERFACE_COUNT)
-"""Words that the loop only reads: where the block ends, how many matches are wanted, where the
-filters' tables are, the place in the file of the block's first byte, and where the words of the
-interfaces are and how many there are."""
+DESCRIPTOR: Final = "descriptor"
+PREAD: Final = "pread"
+MEMMOVE: Final = "memmove"
+BLOCK_SIZE: Final = "block.size"
+READS_AT: Final = "reads.at"
+FIXED_WORDS: Final = (
+    *(LIMIT, TABLES, INTERFACES, INTERFACE_COUNT),
+    *(DESCRIPTOR, PREAD, MEMMOVE, BLOCK_SIZE, READS_AT),
+)
+"""Words that are only read: how many matches are wanted, where the filters' tables are, where the
+words of the interfaces are and how many there are, what is read from and by which functions, how
+much at a time, and where to."""
 
-_POINTERS: Final = frozenset({TABLES, INTERFACES})
+_POINTERS: Final = frozenset({TABLES, INTERFACES, PREAD, MEMMOVE})
 
 _DECLARATIONS: Final = """\
 declare i16 @llvm.bswap.i16(i16)
@@ -41,6 +62,32 @@ declare i32 @llvm.bswap.i32(i32)
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
 """
+
+_CARRY: Final = f"""\
+halt:
+  %left = sub i64 %end, %position
+  %cut = icmp ule i64 %left, {ROOM}
+  %more = icmp ne i64 %wanted, 0
+  %reads = icmp ne i64 %pread.word, 0
+  %both = and i1 %cut, %more
+  %all = and i1 %both, %reads
+  br i1 %all, label %carry, label %out
+carry:
+  %from = getelementptr i8, ptr %block, i64 %position
+  %begin = sub i64 %reads.at, %left
+  %to = getelementptr i8, ptr %block, i64 %begin
+  %moved = call ptr %memmove(ptr %to, ptr %from, i64 %left)
+  %asked = call i64 @llvm.umin.i64(i64 %block.size, i64 %wanted)
+  %target = getelementptr i8, ptr %block, i64 %reads.at
+  %file = trunc i64 %descriptor to i32
+  %count = call i64 %pread(i32 %file, ptr %target, i64 %asked, i64 %place)
+  %got = icmp sgt i64 %count, 0
+  %read = select i1 %got, i64 %count, i64 0
+  %end.carried = add i64 %reads.at, %read
+  %base.carried = sub i64 %place, %reads.at
+  %place.carried = add i64 %place, %read
+  %wanted.carried = sub i64 %wanted, %read
+  br i1 %got, label %block.start, label %out"""
 
 _NO_CONSTANTS: Final = 'attributes #0 = { nounwind "no-jump-tables"="true" }'
 """A table of jump targets would be data outside of the code, which then could not be cached."""
@@ -53,7 +100,7 @@ class Loop:
 
     Attributes:
         text: What a record takes, to be written from block `record` on; ends in block `next`.
-        words: The words that are carried from record to record, in the order of `state`.
+        words: The words that are carried from record to record.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -69,7 +116,7 @@ class Loop:
     @property
     def state(self) -> tuple[str, ...]:
         """The names of the 64-bit words of `state`."""
-        return (*self.words, *FIXED_WORDS)
+        return (*self.words, *BLOCK_WORDS, *FIXED_WORDS)
 
     def finish(self, after: Mapping[str, str], *, matched: str | None = None) -> str:
         """Return the module; the text must have ended in block `next`, without a last branch.
@@ -78,47 +125,80 @@ class Loop:
             after: The names of the words' numbers behind the record.
             matched: The word that is compared with the limit; None for a loop without one.
         """
-        entry, phis, out = [], [], []
-        for index, word in enumerate(self.state):
-            entry.append(f"  %{word}.place = getelementptr i64, ptr %state, i64 {index}")
-            name = word
-            if word in self.words:
-                name = f"{word}.first"
-            elif word in _POINTERS:
-                name = f"{word}.word"
-            entry.append(f"  %{name} = load i64, ptr %{word}.place")
-        entry += [f"  %{word} = inttoptr i64 %{word}.word to ptr" for word in sorted(_POINTERS)]
-        for word in self.words:
-            phis.append(f"  %{word} = phi i64 [%{word}.first, %entry], [{after[word]}, %next]")
-            last = f"[%{word}, %halt]"
-            if matched is not None:
-                last += f", [{after[word]}, %next]"
-            out.append(f"  %{word}.last = phi i64 {last}")
-        out += [f"  store i64 %{word}.last, ptr %{word}.place" for word in self.words]
-        onward = ["  br label %record"]
-        if matched is not None:
-            onward = [
-                f"  %full = icmp uge i64 {after[matched]}, %limit",
-                "  br i1 %full, label %out, label %record",
-            ]
         return "\n".join(
             (
                 f"{_DECLARATIONS}{DECLARATIONS}",
-                "define void @scan(ptr noalias %block, ptr noalias %state) #0 {",
+                "define void @scan(ptr %block, ptr noalias %state) #0 {",
                 "entry:",
-                *entry,
+                *self._loads(),
+                "  br label %block.start",
+                "block.start:",
+                *self._block_phis(),
                 "  br label %record",
                 "record:",
-                *phis,
+                *(
+                    f"  %{word} = phi i64 [%{word}.begun, %block.start], [{after[word]}, %next]"
+                    for word in self.words
+                ),
                 *self.text.lines,
-                *onward,
-                "halt:",
-                "  br label %out",
+                *_onward(after, matched),
+                _CARRY,
                 "out:",
-                *out,
+                *self._stores(after, matched),
                 "  ret void",
                 "}",
                 _NO_CONSTANTS,
                 _LIKELY,
             )
         )
+
+    def _loads(self) -> list[str]:
+        lines = []
+        for index, word in enumerate(self.state):
+            lines.append(f"  %{word}.place = getelementptr i64, ptr %state, i64 {index}")
+            name = word
+            if word in _POINTERS:
+                name = f"{word}.word"
+            elif word not in FIXED_WORDS:
+                name = f"{word}.first"
+            lines.append(f"  %{name} = load i64, ptr %{word}.place")
+        return lines + [
+            f"  %{word} = inttoptr i64 %{word}.word to ptr" for word in sorted(_POINTERS)
+        ]
+
+    def _block_phis(self) -> list[str]:
+        """Return what begins with a block: new places, and the words as they are."""
+        lines = []
+        for word in (*self.words, *BLOCK_WORDS):
+            name, carried = f"{word}.begun", f"%{word}"
+            if word == POSITION:
+                carried = "%begin"
+            elif word in BLOCK_WORDS:
+                name, carried = word, f"%{word}.carried"
+            lines.append(f"  %{name} = phi i64 [%{word}.first, %entry], [{carried}, %carry]")
+        return lines
+
+    def _stores(self, after: Mapping[str, str], matched: str | None) -> list[str]:
+        lines = []
+        for word in (*self.words, *BLOCK_WORDS):
+            carried = f"%{word}"
+            if word == POSITION:
+                carried = "%begin"
+            elif word in BLOCK_WORDS:
+                carried = f"%{word}.carried"
+            ways = f"[%{word}, %halt], [{carried}, %carry]"
+            if matched is not None:
+                ways += f", [{after.get(word, f'%{word}')}, %next]"
+            lines.append(f"  %{word}.last = phi i64 {ways}")
+        stored = (*self.words, *BLOCK_WORDS)
+        return lines + [f"  store i64 %{word}.last, ptr %{word}.place" for word in stored]
+
+
+def _onward(after: Mapping[str, str], matched: str | None) -> list[str]:
+    """Return how a record ends: on to the next, unless enough have matched."""
+    if matched is None:
+        return ["  br label %record"]
+    return [
+        f"  %full = icmp uge i64 {after[matched]}, %limit",
+        "  br i1 %full, label %out, label %record",
+    ]

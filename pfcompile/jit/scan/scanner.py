@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout
 from pfcompile.captures.native import ROW, Extent, Rows, Sums, Wanted
 from pfcompile.cbpf.check import check_structure
 from pfcompile.jit.scan.filter import check_scannable
-from pfcompile.jit.scan.loop import BASE, END, INTERFACE_COUNT, INTERFACES, LIMIT, POSITION, TABLES
+from pfcompile.jit.scan.loop import (
+    BASE,
+    BLOCK_SIZE,
+    DESCRIPTOR,
+    END,
+    INTERFACE_COUNT,
+    INTERFACES,
+    LIMIT,
+    MEMMOVE,
+    PLACE,
+    POSITION,
+    PREAD,
+    READS_AT,
+    TABLES,
+    WANTED,
+)
 from pfcompile.jit.scan.machine import Code
 from pfcompile.jit.scan.notes import OUTPUT_SLACK
 from pfcompile.jit.scan.tables import ALIGNMENT
@@ -18,6 +34,7 @@ from pfcompile.jit.scan.walk import scan_module, state_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pfcompile.captures.block import Memory, Reads
     from pfcompile.captures.layouts import Layout
     from pfcompile.cbpf.isa import Instruction
 
@@ -28,6 +45,14 @@ _ROW_BYTES: Final = _WORD_BYTES * len(ROW)
 
 _LEAST_BLOCK: Final = 16
 """Bytes of the shortest pcapng block that is a packet."""
+
+_MODULUS: Final = 1 << 64
+
+_GIVEN: Final = (
+    *(POSITION, END, BASE, PLACE, WANTED, LIMIT, BLOCK_SIZE, READS_AT),
+    *(DESCRIPTOR, PREAD),
+)
+"""The words that a scan is given each time; the first three are what it gives back."""
 
 _NEVER: Final = (1 << 64) - 1
 """The earliest time of no packets."""
@@ -103,9 +128,8 @@ class Scan:
         for word in words:
             if word in {"first", "matched_first"}:
                 self._set(word, _NEVER)
-        self._position, self._end, self._limit, self._base = (
-            self._indexes[word] for word in (POSITION, END, LIMIT, BASE)
-        )
+        self._given = [self._indexes[word] for word in _GIVEN]
+        self._set(MEMMOVE, _memmove())
         self._extent = 0
         self._outputs = [_Memory(f"out_{n}") for n in range(filters)] if wanted.copies else []
         self._rows = _Memory("row")
@@ -120,24 +144,28 @@ class Scan:
         self.layout = scanner.layout
         self._set(TABLES, scanner.tables)
 
-    def scan(self, memory: bytearray, start: int, end: int, base: int, limit: int) -> int:
+    def scan(self, memory: Memory, reads: Reads, limit: int) -> tuple[int, int, int]:
         """Walk records; see `BlockScan`."""
-        self.memory = memory
+        self.memory = memory.memory
         if self._scanner is None:
-            return start
+            return memory.start, memory.end, memory.base
+        words = (
+            *(memory.start, memory.end, memory.base % _MODULUS, memory.base + memory.end),
+            *(reads.wanted, limit, memory.size, memory.reads_at),
+            *(reads.descriptor % _MODULUS, _pread() if reads.wanted else 0),
+        )
         state = self._state
-        state[self._position] = start
-        state[self._end] = end
-        state[self._limit] = limit
-        state[self._base] = base % (1 << 64)
+        for index, word in zip(self._given, words, strict=True):
+            state[index] = word
         for each in self._memories:
-            self._make_room(each, end - start)
-        block = ctypes.c_char.from_buffer(memory)
+            self._make_room(each, memory.end - memory.start + reads.wanted)
+        block = ctypes.c_char.from_buffer(memory.memory)
         self._scanner.function(ctypes.addressof(block), ctypes.addressof(state))
-        del block  # which keeps `memory` from being resized
-        stopped = state[self._position]
-        self._extent += stopped - start
-        return stopped
+        del block  # which keeps the memory from being resized
+        position, end, base = (state[index] for index in self._given[:3])
+        base -= _MODULUS if base > _MODULUS // 2 else 0
+        self._extent += base + position - memory.base - memory.start
+        return position, end, base
 
     def sums(self) -> Sums:
         """Return the sums since the beginning."""
@@ -238,6 +266,23 @@ class Scan:
 
     def _set(self, word: str, number: int) -> None:
         self._state[self._indexes[word]] = number
+
+
+@cache
+def _pread() -> int:
+    """Return the address of the C library's `pread`, with offsets of 64 bits."""
+    library = ctypes.CDLL(None)
+    # Where a C library has but one, its offsets have 64 bits.
+    return _address_of("pread64" if hasattr(library, "pread64") else "pread")
+
+
+@cache
+def _memmove() -> int:
+    return _address_of("memmove")
+
+
+def _address_of(name: str) -> int:
+    return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
 
 
 def _extent(packets: int, total: int, first: int, last: int) -> Extent:

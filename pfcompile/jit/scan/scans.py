@@ -10,6 +10,7 @@ from pfcompile.captures.filtering import check_link_type
 from pfcompile.captures.layouts import Layout, PcapLayout, PcapngLayout
 from pfcompile.captures.native import Rows
 from pfcompile.errors import ProgramError
+from pfcompile.facts.link_types import KNOWN_DLTS
 from pfcompile.jit.scan.scanner import Scan, Scanner
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class Scanners:
         self._made: dict[tuple[Layout, tuple[int, ...]], Scanner] = {}
         self._hopeless = False
         self._lock = RLock()
+
+    def check(self, dlt: int, snaplen: int) -> None:
+        """Raise FilterError where an expression is wrong for a link type (DLT value)."""
+        self._programs_for(dlt, snaplen)
 
     def scanner(self, layout: Layout, link_types: Mapping[int, int]) -> Scanner | None:
         """Return native code for some records; None where there can be none.
@@ -118,9 +123,8 @@ class CaptureScans:
         scanner = self._scanners.scanner(layout, {interface.dlt: interface.filter_snaplen})
         if scanner is None:
             return None
-        scan = self._scanners.scan(layout)
-        if scan is not None:
-            scan.use(scanner)
+        scan = Scan(layout, self._scanners.wanted, self._scanners.filters)
+        scan.use(scanner)
         return scan
 
     def pcapng(self, byte_order: str) -> Scan | None:
@@ -131,11 +135,15 @@ class CaptureScans:
         """Let a scan know the filter for an interface; see `captures.native.Scans`."""
         assert isinstance(scan, Scan)
         assert isinstance(scan.layout, PcapngLayout)
+        dlt, snaplen = interface.dlt, interface.filter_snaplen
+        if dlt not in KNOWN_DLTS:
+            return None  # whoever gets the packet says so
+        # What is wrong for this interface must not get in the way of threads that know only others.
+        self._scanners.check(dlt, snaplen)
         with self._lock:
-            check_link_type(interface.dlt, self._path)
-            self._link_types.setdefault(interface.dlt, interface.filter_snaplen)
+            self._link_types.setdefault(dlt, snaplen)
             known = dict(self._link_types)
-        number = list(known).index(interface.dlt)
+        number = list(known).index(dlt)
         if scan.layout.filters <= number:
             scanner = self._scanners.scanner(replace(scan.layout, filters=len(known)), known)
             if scanner is None:
