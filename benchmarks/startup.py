@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "pfcompile EXPR --dump": DUMP,
     "pfcompile filter --count, interpreted": INTERPRETED,
     "pfcompile filter --count, native": NATIVE,
+    "the same, its code not cached": (*NATIVE, "--no-cache"),
     "tcpdump -d EXPR": ("tcpdump", "-d", FILTER),
     "tcpdump --count": ("tcpdump", "-r", str(CAPTURE), "--count", FILTER),
 }
