@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.captures import filtering
 from pfcompile.captures.filtering import Plan
 from pfcompile.captures.inputs import name_of, size_of
-from pfcompile.captures.native import Rows, Wanted
+from pfcompile.captures.scans import Rows, Wanted
 from pfcompile.compiler import compile as compile_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pfcompile.captures.filtering import Matcher, Stats
     from pfcompile.captures.inputs import Source
-    from pfcompile.captures.native import Scans
+    from pfcompile.captures.scans import Scans
     from pfcompile.captures.writer import Format
     from pfcompile.jit.scan import Scanners
     from pfcompile.names.answers import Resolver

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pfcompile.captures.native import NO_LIMIT, ROW, UNTIMED, Run, manner_for
+from pfcompile.captures.native import manner_for
 from pfcompile.captures.records import NANOSECONDS, Record
 from pfcompile.captures.rows import INTERFACE_BYTES
+from pfcompile.captures.scans import NO_LIMIT, ROW, UNTIMED, Run
 from pfcompile.captures.walking import walk_source
 from pfcompile.errors import MissingExtraError
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pfcompile.captures.inputs import Source
-    from pfcompile.captures.native import Scans
     from pfcompile.captures.records import Interface
+    from pfcompile.captures.scans import Scans
 
 
 class PacketArrays(NamedTuple):

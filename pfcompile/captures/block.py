@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import os
+from mmap import ACCESS_COPY, mmap
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.captures.scans import Memory, Reads
 
 if TYPE_CHECKING:
-    from pfcompile.captures.native import BlockScan
+    from pfcompile.captures.scans import BlockScan
     from pfcompile.captures.window import Window
 
 BLOCK_SIZE: Final = 512 * 1024
 """Bytes asked for at a time: they are still in the second-level cache when they are scanned. Less
 costs more calls than it saves; from 1 MB on, large packets take a sixth longer."""
 
+MAPPED_AT_ONCE: Final = 16 << 20
+"""Bytes of a mapped file that are scanned at a time."""
+
 _PAGE: Final = 4096
 """Bytes of a page of memory: copying to the start of one is fastest."""
 
 ROOM: Final = 64 * 1024
 """Bytes in front of a block for what is left of the one before: more than most records have."""
-
-
-class Memory(NamedTuple):
-    """Where the records of a block are.
-
-    Attributes:
-        memory: Has them, and `native.SLACK` bytes more.
-        start: Index of the first.
-        end: Index behind the last byte, below 2**31.
-        base: The place in the file of the memory's first byte; may be negative.
-        reads_at: Index of where later blocks are read to, behind what is carried over.
-        size: Bytes that are read at a time.
-    """
-
-    memory: bytearray
-    start: int
-    end: int
-    base: int
-    reads_at: int
-    size: int
-
-
-class Reads(NamedTuple):
-    """What may be read behind a block.
-
-    Attributes:
-        descriptor: The file.
-        wanted: How many bytes; 0 for none.
-    """
-
-    descriptor: int
-    wanted: int
 
 
 class Block:
@@ -62,7 +37,7 @@ class Block:
         end: Index behind the last byte that has been read.
     """
 
-    __slots__ = ("_reads_at", "_size", "_slack", "_window", "end", "memory", "start")
+    __slots__ = ("_mapped_to", "_reads_at", "_size", "_slack", "_window", "end", "memory", "start")
 
     def __init__(self, window: Window, size: int, slack: int) -> None:
         """Take over what a window has in memory.
@@ -77,6 +52,34 @@ class Block:
         self._size = size
         self._slack = slack
         self._reads_at = ROOM
+        self._mapped_to: int | None = None
+        self.memory: bytearray | mmap = bytearray()
+        self._take(taken)
+
+    def map(self) -> None:
+        """Look at the file itself from now on, instead of reading it, but for its end.
+
+        Of what is no file nothing changes. A process that looks at a place that the file no longer
+        has, since somebody has cut it meanwhile, is ended by the system (SIGBUS, mmap(2)).
+        """
+        descriptor = self._window.descriptor
+        if descriptor is None:
+            return
+        size = os.fstat(descriptor).st_size
+        if size - self._slack > self.offset:
+            self._mapped_to = size - self._slack
+            self.memory = mmap(descriptor, size, access=ACCESS_COPY)
+            self.start = self.end = self.offset
+            self._map_on()
+
+    def _map_on(self) -> None:
+        assert self._mapped_to is not None
+        self._window.tell(len(self))
+        self.end = min(self.end + MAPPED_AT_ONCE, self._mapped_to)
+
+    def _take(self, taken: bytes) -> None:
+        """Have memory of our own, with some bytes in it."""
+        size, slack = self._size, self._slack
         self.memory = bytearray(ROOM + max(size, len(taken)) + slack)
         self.start = ROOM
         self.end = ROOM + len(taken)
@@ -115,7 +118,7 @@ class Block:
         """
         descriptor = self._window.descriptor
         wanted = 0
-        if descriptor is not None and ahead:
+        if descriptor is not None and ahead and self._mapped_to is None:
             place = self.offset + len(self)
             wanted = ahead if stop is None else max(0, min(ahead, stop - place))
             self._make_room(self._reads_at + self._size)
@@ -140,6 +143,14 @@ class Block:
             stop: The place in the file where somebody else goes on: behind it no more is read than
                 needed.
         """
+        if self._mapped_to is not None:
+            while len(self) < needed and self.end < self._mapped_to:
+                self._map_on()
+            if len(self) >= needed:
+                return True
+            self._mapped_to = None
+            self._take(self.rest(len(self)))
+            self._window.pass_over(0, read_to=self.offset + len(self))
         self._let_go()
         self._carry()
         while self.end - self.start < needed:
@@ -157,6 +168,7 @@ class Block:
 
     def _let_go(self) -> None:
         """Take other memory where somebody still looks at this, as Python can tell."""
+        assert isinstance(self.memory, bytearray)
         try:
             self.memory.append(self.memory.pop())
         except BufferError:

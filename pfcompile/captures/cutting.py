@@ -17,8 +17,8 @@ from pfcompile.captures.pcap import CAPTURED_FIRST, prefix_length
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pfcompile.captures.native import Structure
     from pfcompile.captures.records import PcapHeader
+    from pfcompile.captures.scans import Structure
 
 LOOKED_AT: Final = 512 * 1024
 """Bytes in which a start is looked for; where the longest packets follow each other, none may be

@@ -9,8 +9,8 @@ from pfcompile.lazy_dataclasses import dataclass, field
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.captures.native import Counted, Extent
     from pfcompile.captures.records import Interface, Record
+    from pfcompile.captures.scans import Counted, Extent
 
 
 @dataclass(slots=True)

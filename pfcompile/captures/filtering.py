@@ -14,12 +14,13 @@ from os import PathLike
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from pfcompile.captures.extents import Extents
-from pfcompile.captures.native import NO_LIMIT, Counted, Run, manner_for
+from pfcompile.captures.native import manner_for
 from pfcompile.captures.output import is_same_file
 from pfcompile.captures.parallel import read_captures
 from pfcompile.captures.reader import Source, name_of, open_source, read_items
 from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record, Section
 from pfcompile.captures.rows import packets_of
+from pfcompile.captures.scans import NO_LIMIT, Counted, Run
 from pfcompile.captures.walking import walk_source
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError
@@ -28,7 +29,7 @@ from pfcompile.facts.link_types import KNOWN_DLTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pfcompile.captures.native import Scans
+    from pfcompile.captures.scans import Scans
 
 Matcher: TypeAlias = Callable[[bytes, int], int]
 """Takes a packet's captured bytes and its wire length; not 0 means that it matches. Where there are
@@ -265,12 +266,14 @@ class Plan:
         scans_for: Gives what filters a capture in blocks, with as many filters as there are
             destinations; as `program_for` does.
         progress: Told now and then how many bytes have been read so far from all inputs.
+        mapped: Whether files are mapped into memory instead of read; see `Block.map`.
     """
 
     limit: int | None = None
     jobs: int = 1
     scans_for: ScansFor | None = None
     progress: Callable[[int], None] | None = None
+    mapped: bool = False
 
 
 def filter_captures(
@@ -315,7 +318,12 @@ def filter_captures(
         return NO_LIMIT if plan.limit is None else plan.limit - tally.matched
 
     captures = read_captures(
-        sources, plan.scans_for, jobs=plan.jobs, left=left, before_read=before_read
+        sources,
+        plan.scans_for,
+        jobs=plan.jobs,
+        left=left,
+        before_read=before_read,
+        mapped=plan.mapped,
     )
     try:
         for source, items in captures:

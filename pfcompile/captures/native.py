@@ -1,285 +1,32 @@
 """Captures walked by something faster than `pcap.walk` and `pcapng.walk`, block by block.
 
-What scans a block is given from above: this layer knows only what it promises (`BlockScan`). Where
-a scan stops, the rest is done as the walkers do it, so that the end of the file and its damage are
-found in one way and told in one voice.
+Where a scan stops, the rest is done as the walkers do it, so that the end of the file and its
+damage are found in one way and told in one voice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
 from io import BytesIO
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pfcompile.captures import pcap, pcapng
 from pfcompile.captures.block import BLOCK_SIZE, Block
 from pfcompile.captures.layouts import NO_FILTER
 from pfcompile.captures.pcapng import SectionState
 from pfcompile.captures.records import InterfaceBlock, PcapHeader, Record, Section
+from pfcompile.captures.scans import NO_LIMIT, SLACK, Counted, Run, Structure
 from pfcompile.captures.window import Window
 from pfcompile.errors import CaptureError, FilterError, InternalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from pfcompile.captures.block import Memory, Reads
-    from pfcompile.captures.layouts import Layout
     from pfcompile.captures.records import Interface, Item
-
-NO_LIMIT: Final = (1 << 64) - 1
+    from pfcompile.captures.scans import BlockScan, Scans
 
 AHEAD: Final = 16 << 20
 """Bytes that are counted before anybody is told: the disk permitting, it takes two milliseconds."""
-
-SLACK: Final = 64 * 1024
-"""So many bytes behind the end of a block are readable, whatever they hold: what scans blocks may
-load from there before it knows whether a packet has those bytes."""
-
-ROW: Final = ("offset", "data", "ticks", "captured", "wire", "interface", "matched")
-"""What a scan can take down of a packet, 64 bits each: where its record starts in the file and its
-bytes in the block, its time, captured and wire length, where the words of its interface start
-(bytes from the first), and a bit for each filter that it matches."""
-
-
-UNTIMED: Final = (1 << 64) - 1
-"""The ticks in a row of a packet that has no time."""
-
-
-class Rows(Enum):
-    """Which packets are taken down as rows."""
-
-    NONE = "none"
-    MATCHED = "matched"
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a scan is to find beside the sums.
-
-    Attributes:
-        copies: The matching records, unchanged.
-        times: The earliest and the latest time, and in pcapng the sums of each interface.
-        rows: What is known of single packets.
-        limit: Whether to stop behind a number of matches of the first filter.
-    """
-
-    copies: bool = False
-    times: bool = False
-    rows: Rows = Rows.NONE
-    limit: bool = False
-
-
-class Sums(NamedTuple):
-    """What has been counted.
-
-    Attributes:
-        packets: Packets.
-        bytes: Their captured bytes.
-        matched: For each filter, the packets that match.
-        matched_bytes: For each filter, their captured bytes.
-    """
-
-    packets: int
-    bytes: int
-    matched: tuple[int, ...]
-    matched_bytes: tuple[int, ...]
-
-    def since(self, before: Sums) -> Sums:
-        """Return what has been counted after `before`."""
-        return Sums(
-            self.packets - before.packets,
-            self.bytes - before.bytes,
-            tuple(a - b for a, b in zip(self.matched, before.matched, strict=True)),
-            tuple(a - b for a, b in zip(self.matched_bytes, before.matched_bytes, strict=True)),
-        )
-
-
-class Extent(NamedTuple):
-    """Packets with times: how many, their captured bytes, and the first and last time in ticks.
-
-    The times are None where no packet has one.
-    """
-
-    packets: int
-    bytes: int
-    first: int | None
-    last: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What a scan has counted of an interface.
-
-    Attributes:
-        path: The file.
-        section: The number of the section within it, from 1; 0 in pcap.
-        interface: The interface.
-        everything: All its packets.
-        matched: Those that the first filter matches.
-    """
-
-    path: str
-    section: int
-    interface: Interface
-    everything: Extent
-    matched: Extent
-
-
-class Scans(Protocol):
-    """Gives what filters a capture in blocks; None where the interpreter is to do it.
-
-    Threads may ask at the same time; a scan is for one of them.
-    """
-
-    @property
-    def keeps(self) -> bool:
-        """Whether matching records are kept, or only counted."""
-
-    @property
-    def times(self) -> bool:
-        """Whether times are taken down, and in pcapng the sums of each interface."""
-
-    def pcap(self, header: PcapHeader) -> BlockScan | None:
-        """Return a scan of a pcap file, with nothing counted."""
-
-    def pcapng(self, byte_order: str) -> BlockScan | None:
-        """Return a scan of pcapng sections of a byte order, with nothing counted."""
-
-    def choose(self, scan: BlockScan, interface: Interface) -> int | None:
-        """Let a scan of pcapng sections know the filter for an interface; return its number.
-
-        None where there can be none, as for a link type that does not exist.
-
-        Raises:
-            FilterError: The expression is wrong for it.
-        """
-
-
-class BlockScan(Protocol):
-    """Filters the records of one kind in blocks of memory; keeps the sums of all of them."""
-
-    @property
-    def layout(self) -> Layout:
-        """The records."""
-
-    @property
-    def memory(self) -> bytearray:
-        """The memory of the last block."""
-
-    def scan(self, memory: Memory, reads: Reads, limit: int) -> tuple[int, int, int]:
-        """Walk the records of a block and what may be read behind it.
-
-        Args:
-            memory: Where the block is, and where more is read to.
-            reads: What may be read.
-            limit: Stop behind so many matches of the first filter since the beginning.
-
-        Returns:
-            Where in the memory it stopped, where what is read ends there, and the place in the file
-            of the memory's first byte.
-        """
-
-    def sums(self) -> Sums:
-        """Return the sums since the beginning."""
-
-    def kept(self, number: int) -> memoryview:
-        """Return the records that filter `number` has kept since `forget_kept`."""
-
-    def rows(self) -> memoryview:
-        """Return the rows, numbers as in `ROW`, since `forget_kept`."""
-
-    def forget_kept(self) -> None:
-        """Make room: the memory of what has been kept is used again."""
-
-    def extents(self, interface: int) -> tuple[Extent, Extent]:
-        """Return the extent of an interface's packets, and of those that the first filter keeps."""
-
-    def begin_section(self) -> None:
-        """Forget the interfaces."""
-
-    def set_interface(self, index: int, chosen: int, snaplen: int) -> None:
-        """Tell of an interface, a new one behind the others or one of them.
-
-        Args:
-            index: Its number within the section.
-            chosen: Which of the link types' filters it has; `NO_FILTER` for none yet.
-            snaplen: Where simple packets are cut.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Structure:
-    """What is known of a file before its packets.
-
-    Attributes:
-        header: That of a pcap file; None in pcapng.
-        section: The section's state in pcapng.
-    """
-
-    header: PcapHeader | None = None
-    section: pcapng.SectionState | None = None
-
-    @property
-    def interfaces(self) -> Sequence[Interface]:
-        """The interfaces by their numbers."""
-        if self.header is not None:
-            return [self.header.interface]
-        return [] if self.section is None else self.section.interfaces
-
-    def records(self, content: bytes, path: str = "") -> Iterator[Record]:
-        """Yield whole records that lie one behind the other."""
-        window = Window(BytesIO(content), path)
-        if self.header is not None:
-            yield from pcap.walk(window, self.header)
-        elif self.section is not None:
-            for item in pcapng.walk(window, self.section):
-                if isinstance(item, Record):
-                    yield item
-
-    def record_ends(self, content: bytes) -> list[int]:
-        """Return where each of some whole records, one behind the other, ends."""
-        return [record.offset + len(record.raw) for record in self.records(content)]
-
-
-class Kept(Protocol):
-    """Has what filters have kept."""
-
-    @property
-    def memory(self) -> bytearray:
-        """The memory of the last block, which rows tell places in."""
-
-    def rows(self) -> memoryview:
-        """Return the rows, numbers as in `ROW`."""
-
-    def kept(self, number: int) -> memoryview:
-        """Return the records of a filter, unchanged, one behind the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What the scan of some blocks kept and counted.
-
-    Attributes:
-        structure: What the records need to be read.
-        sums: What was counted since the run before.
-        scan: Has the records, until the next item is asked for.
-        path: The file's name, for errors.
-    """
-
-    structure: Structure
-    sums: Sums
-    scan: Kept
-    path: str
-
-    def kept(self, number: int = 0) -> memoryview:
-        """Return the records that a filter kept, unchanged, one behind the other."""
-        return self.scan.kept(number)
-
-    def records(self, number: int = 0) -> Iterator[Record]:
-        """Yield the records that a filter kept one by one; their offsets count from the first."""
-        return self.structure.records(bytes(self.kept(number)), self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +39,7 @@ class Manner:
         ahead: How many bytes of a file may be scanned beside a block before a run is yielded.
         stop: Records that start at this place or behind are left out; None: all are walked.
         times: Whether the scans take down times, and each interface's extent is wanted.
+        mapped: Whether files are mapped into memory instead of read; see `Block.map`.
     """
 
     limit: int = NO_LIMIT
@@ -299,6 +47,7 @@ class Manner:
     ahead: int = 0
     stop: int | None = None
     times: bool = False
+    mapped: bool = False
 
 
 def manner_for(scans: Scans | None, limit: int) -> Manner:
@@ -324,6 +73,8 @@ def walk_pcap(
         CaptureError: As `pcap.walk`.
     """
     block = Block(window, manner.block_size, SLACK)
+    if manner.mapped:
+        block.map()
     prefix = pcap.prefix_length(header)
     limit, stop = manner.limit, manner.stop
     teller = _Teller(scan, Structure(header=header), window.path, manner)
@@ -370,6 +121,8 @@ def walk_pcapng(
     """
     state = pcapng.SectionState() if state is None else state
     block = Block(window, manner.block_size, SLACK)
+    if manner.mapped:
+        block.map()
     section = _Section.begun(window, scans, manner, state) if state.byte_order else None
     try:
         while True:

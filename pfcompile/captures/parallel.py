@@ -2,7 +2,8 @@
 
 Each source becomes tasks: each part of a large uncompressed file is one (`parts`), everything else
 as a whole. Threads do the tasks in their order (`tasks`), and whoever asks gets what they find, one
-task after the other. How much waits to be asked for is bounded.
+task after the other. How much waits to be asked for is bounded. Streams are left to whoever asks:
+they are somebody else's, and no thread may go on reading them when this has ended.
 """
 
 from __future__ import annotations
@@ -12,21 +13,25 @@ from collections import deque
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
-from pfcompile.captures.native import NO_LIMIT, Run, manner_for
+from pfcompile.captures.inputs import STANDARD_INPUT
+from pfcompile.captures.native import manner_for
 from pfcompile.captures.parts import Begun, Ended, LargeFile, open_large, walk_exactly, walk_part
+from pfcompile.captures.scans import NO_LIMIT, Run
 from pfcompile.captures.tasks import Crew, Task
 from pfcompile.captures.walking import walk_source
 from pfcompile.errors import PfcompileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
+    from mmap import mmap
     from typing import TypeAlias
 
     from pfcompile.captures.inputs import Source
-    from pfcompile.captures.native import Counted, Scans
     from pfcompile.captures.records import Item
+    from pfcompile.captures.scans import Counted, Scans
 
     Items: TypeAlias = Iterator[Item | Run | Counted]
 
@@ -41,6 +46,7 @@ def read_captures(
     jobs: int,
     left: Callable[[], int],
     before_read: Callable[[int], None],
+    mapped: bool = False,
 ) -> Generator[tuple[Source, Items], None, None]:
     """Yield each source with what it is made of; it is read while that is asked for.
 
@@ -50,6 +56,7 @@ def read_captures(
         jobs: How many threads scan.
         left: Tells how many matches of the first filter are wanted still.
         before_read: Called now and then with the number of bytes read so far, of all sources.
+        mapped: Whether one thread maps files into memory, instead of reading them.
     """
     done = 0
 
@@ -65,7 +72,8 @@ def read_captures(
         return
     for source in sources:
         scans = None if scans_for is None else scans_for(source)
-        yield source, walk_source(source, scans, manner_for(scans, left()), partial(tell, done))
+        manner = replace(manner_for(scans, left()), mapped=mapped)
+        yield source, walk_source(source, scans, manner, partial(tell, done))
 
 
 @dataclass(slots=True)
@@ -74,12 +82,14 @@ class _Planned:
 
     Attributes:
         source: The source.
+        scans: What filters it.
         file: The file that it is cut into parts of; None where it is one task.
-        tasks: What has not been asked for.
+        tasks: What has not been asked for; none for a stream.
         read: How many bytes have been read, where it is one task.
     """
 
     source: Source
+    scans: Scans | None = None
     file: LargeFile | None = None
     tasks: deque[Task] = field(default_factory=deque)
     read: int = 0
@@ -106,7 +116,10 @@ class _Ahead:
 
     def items(self, planned: _Planned, tell: Callable[[int], None]) -> Items:
         """Yield what a source is made of."""
-        file = planned.file
+        file, scans = planned.file, planned.scans
+        if file is None and not planned.tasks:
+            yield from walk_source(planned.source, scans, manner_for(scans, NO_LIMIT), tell)
+            return
         if file is None:
             for item in planned.tasks[0].items():
                 tell(planned.read)
@@ -139,13 +152,15 @@ class _Ahead:
     def _plan(self, source: Source) -> _Planned:
         planned = _Planned(source)
         try:
-            scans = self._scans_for(source)
+            planned.scans = scans = self._scans_for(source)
+            if not isinstance(source, (str, PathLike)) or source == STANDARD_INPUT:
+                return planned
             planned.file = None if scans is None else open_large(source, scans)
         except PfcompileError as error:  # to be raised when it is this source's turn
             planned.tasks.append(self._crew.add(Task(partial(_fail, error))))
             return planned
         if planned.file is None:
-            task = Task(partial(_walk_all, planned, scans), _MAY_WAIT)
+            task = Task(partial(_walk_all, planned), _MAY_WAIT)
             planned.tasks.append(self._crew.add(task))
         else:
             for start in planned.file.starts():
@@ -178,8 +193,9 @@ def _part(file: LargeFile, start: int, task: Task, place: Ended) -> Iterator[Any
         yield from walk_exactly(file, place, file.stop_of(start))
 
 
-def _walk_all(planned: _Planned, scans: Scans | None) -> Items:
+def _walk_all(planned: _Planned) -> Items:
     """Walk a whole source."""
+    scans = planned.scans
 
     def tell(count: int) -> None:
         planned.read = count
@@ -195,7 +211,7 @@ def _fail(error: PfcompileError) -> Iterator[Any]:
 class _Kept:
     """Records that have been taken out of a scan's memory, which goes on being used."""
 
-    memory = bytearray()
+    memory: bytearray | mmap = bytearray()
 
     def __init__(self, run: Run) -> None:
         self._kept = [bytes(run.kept(number)) for number in range(len(run.sums.matched))]

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pfcompile.captures import native, pcap, pcapng
 from pfcompile.captures.cutting import LOOKED_AT, find_start
 from pfcompile.captures.inputs import local_path, name_of
-from pfcompile.captures.native import NO_LIMIT, Structure, manner_for
+from pfcompile.captures.native import manner_for
 from pfcompile.captures.pcapng import SectionState
+from pfcompile.captures.scans import NO_LIMIT, Structure
 from pfcompile.captures.window import FileRange, Window
 from pfcompile.errors import CaptureError, InternalError
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pfcompile.captures.inputs import Source
-    from pfcompile.captures.native import Scans
     from pfcompile.captures.records import Item
+    from pfcompile.captures.scans import Scans
 
 PART: Final = 16 << 20
 """Bytes of a file that one thread walks at a time: enough that starting costs nothing, and not more

@@ -6,13 +6,13 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.captures.layouts import INTERFACE_WORDS
-from pfcompile.captures.native import ROW, UNTIMED
+from pfcompile.captures.scans import ROW, UNTIMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.captures.native import Run
     from pfcompile.captures.records import Interface
+    from pfcompile.captures.scans import Run
 
 _ROW: Final = struct.Struct(f"={len(ROW)}Q")
 INTERFACE_BYTES: Final = 8 * len(INTERFACE_WORDS)

@@ -12,9 +12,10 @@ from pfcompile.captures.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pfcompile.captures.native import Counted, Manner, Run, Scans
+    from pfcompile.captures.native import Manner
     from pfcompile.captures.reader import Source
     from pfcompile.captures.records import Item, PcapHeader, Record
+    from pfcompile.captures.scans import Counted, Run, Scans
 
 
 def walk_source(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from pfcompile.captures.native import Run
+    from pfcompile.captures.scans import Run
 
 
 class Format(Enum):

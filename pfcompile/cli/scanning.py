@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pfcompile.captures.filtering import Destination
     from pfcompile.captures.inputs import Source
-    from pfcompile.captures.native import Wanted
+    from pfcompile.captures.scans import Wanted
     from pfcompile.files import Programs
     from pfcompile.program import Program
 
@@ -59,6 +59,13 @@ _OPTIONS: Final = (
         help="Scan with N threads, where native code does; the output is the same.",
     ),
     click.option(
+        "--mmap",
+        "mapped",
+        is_flag=True,
+        help="Map files into memory instead of reading them (with -j 1): faster where packets are "
+        "small, slower where they are not, and fatal if a file is cut meanwhile.",
+    ),
+    click.option(
         "--no-cache",
         is_flag=True,
         help="Take no native code from ~/.cache/pfcompile, and keep none there.",
@@ -90,6 +97,7 @@ class Scan:
     inputs: tuple[str, ...]
     engine: str
     jobs: int
+    mapped: bool
     no_cache: bool
     no_optimize: bool
     snaplen: int | None
@@ -134,7 +142,7 @@ class Scan:
             programs = self._programs(texts, wanted)
             for each in unreadable:
                 on_damage(each)
-            plan = Plan(limit, self.jobs, programs.scans, bar.update)
+            plan = Plan(limit, self.jobs, programs.scans, bar.update, self.mapped)
             with bar, open_destinations() as destinations:
                 filter_captures(
                     sources, destinations, programs, tally=tally, on_damage=on_damage, plan=plan

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pfcompile.captures.native import Wanted
 from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file
+from pfcompile.captures.scans import Wanted
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.cli import standard_output
 from pfcompile.cli.scanning import Scan, scan_options

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from pfcompile.captures.extents import Extents
 from pfcompile.captures.filtering import Matchers, Tally, scan
 from pfcompile.captures.layouts import PcapLayout, PcapngLayout
-from pfcompile.captures.native import NO_LIMIT, Manner, Wanted
+from pfcompile.captures.native import Manner
 from pfcompile.captures.records import Record
+from pfcompile.captures.scans import NO_LIMIT, Wanted
 from pfcompile.captures.walking import walk_window
 from pfcompile.captures.window import Window
 from pfcompile.cbpf.interpreter import prepare
@@ -79,7 +80,7 @@ def _file_of(content: bytes) -> FileIO:
 class Filter:
     """A program both ways; native code is made once for each kind of record.
 
-    It is a `captures.native.Scans`.
+    It is a `captures.scans.Scans`.
     """
 
     def __init__(
@@ -118,9 +119,11 @@ class Filter:
         self._dlts = []
         most = NO_LIMIT if limit is None else limit
         manner = Manner(most, block_size, ahead=ahead, times=True)
-        window = Window(BytesIO(content), "made", block_size=block_size)
-        items = _without_records(walk_window(window, self, manner))
-        return self._filtered(items, _CollectedRuns(copies=keep), limit)
+        with _file_of(content) if ahead else BytesIO(content) as stream:
+            window = Window(stream, "made", block_size=min(block_size, 1 << 18))
+            assert (window.descriptor is not None) == bool(ahead)
+            items = _without_records(walk_window(window, self, manner))
+            return self._filtered(items, _CollectedRuns(copies=keep), limit)
 
     @property
     def keeps(self) -> bool:

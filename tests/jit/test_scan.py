@@ -10,7 +10,7 @@ import pytest
 
 import pfcompile
 from pfcompile.captures.layouts import PcapLayout
-from pfcompile.captures.native import Wanted
+from pfcompile.captures.scans import Wanted
 from pfcompile.cbpf.isa import ANCILLARY_BASE, ROWS, Ancillary, Class, Instruction, Op
 from pfcompile.errors import ProgramError
 from pfcompile.jit.scan import Scanner

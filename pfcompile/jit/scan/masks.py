@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pfcompile.captures.arrays import packet_arrays
 from pfcompile.captures.inputs import name_of
-from pfcompile.captures.native import Rows, Wanted
+from pfcompile.captures.scans import Rows, Wanted
 from pfcompile.errors import CaptureError
 from pfcompile.facts.link_types import describe
 from pfcompile.jit.scan.scans import CaptureScans, Scanners

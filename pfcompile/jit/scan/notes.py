@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapngLayout
-from pfcompile.captures.native import ROW, UNTIMED, Rows
+from pfcompile.captures.scans import ROW, UNTIMED, Rows
 from pfcompile.jit.scan.records import POSITION, interface_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.captures.layouts import Layout
-    from pfcompile.captures.native import Wanted
+    from pfcompile.captures.scans import Wanted
     from pfcompile.jit.scan.records import Record, Records
     from pfcompile.jit.scan.text import Text
 
@@ -203,7 +203,7 @@ class _Copy(Note):
 
 
 class _Row(Note):
-    """A row of numbers a packet (`captures.native.ROW`), from the address in `row` on."""
+    """A row of numbers a packet (`captures.scans.ROW`), from the address in `row` on."""
 
     words = ("row",)
 

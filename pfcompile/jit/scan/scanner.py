@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout
-from pfcompile.captures.native import ROW, Extent, Rows, Sums, Wanted
+from pfcompile.captures.scans import ROW, Extent, Rows, Sums, Wanted
 from pfcompile.cbpf.check import check_structure
 from pfcompile.jit.scan.filter import check_scannable
 from pfcompile.jit.scan.loop import (
@@ -33,9 +33,10 @@ from pfcompile.jit.scan.walk import scan_module, state_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from mmap import mmap
 
-    from pfcompile.captures.block import Memory, Reads
     from pfcompile.captures.layouts import Layout
+    from pfcompile.captures.scans import Memory, Reads
     from pfcompile.cbpf.isa import Instruction
 
 _SCAN: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
@@ -100,7 +101,7 @@ class Scanner:
 
 
 class Scan:
-    """What one walk through a file counts and keeps; a `captures.native.BlockScan`.
+    """What one walk through a file counts and keeps; a `captures.scans.BlockScan`.
 
     It is for one thread at a time; while it scans, other threads run.
 
@@ -119,7 +120,7 @@ class Scan:
         """
         words = state_words(layout, wanted, filters)
         self.layout = layout
-        self.memory = bytearray()
+        self.memory: bytearray | mmap = bytearray()
         self._filters = filters
         self._scanner: Scanner | None = None
         self._prefix = layout.prefix if isinstance(layout, PcapLayout) else 0

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.captures.layouts import PcapLayout
-from pfcompile.captures.native import SLACK
+from pfcompile.captures.scans import SLACK
 from pfcompile.jit.scan.filter import Filter, Packet, write_filter
 from pfcompile.jit.scan.flows import Branches, Conditions
 from pfcompile.jit.scan.loop import POSITION, TABLES, Loop
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.captures.layouts import Layout
-    from pfcompile.captures.native import Wanted
+    from pfcompile.captures.scans import Wanted
     from pfcompile.cbpf.isa import Instruction
     from pfcompile.jit.scan.notes import Note
     from pfcompile.jit.scan.records import Record
