@@ -128,9 +128,10 @@ def _prune(folder: Path) -> None:
     """Remove the oldest files beyond `MOST_FILES`."""
     names = os.listdir(folder)  # noqa: PTH208 - mostly there is nothing to do
     if len(names) > MOST_FILES:
-        by_age = sorted(names, key=lambda name: (folder / name).stat().st_mtime_ns)
+        by_age = sorted(names, key=lambda name: (folder / name).lstat().st_mtime_ns)
         for name in by_age[: len(names) - MOST_FILES]:
-            (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # as where it is no file, or another process was faster
+                (folder / name).unlink()
 
 
 def _folder() -> Path:

@@ -57,7 +57,7 @@ class Code:
         with _LOCK:
             compiled = _object_of(text, name)
             self._keeps = _linked(compiled, name)
-            alone = None if key is None else _alone(compiled)
+            alone = None if key is None or text.count("define ") > 1 else _alone(compiled)
         self.address = int(self._keeps[name])
         if key is not None and alone is not None:
             store(key, alone)
