@@ -32,8 +32,13 @@ if TYPE_CHECKING:
     from pfcompile.jit.scan.records import Record
     from pfcompile.jit.scan.text import Text
 
-MOST_CONDITIONS: Final = 64
-"""Programs up to this length are written without branches: beyond it, branches were faster."""
+MOST_CONDITIONS: Final = 32
+"""Programs up to this length, look-ups counted as one, are written without branches.
+
+Measured with nine filters on packets in random order and in flows of eight packets: on random ones
+conditions took 0.7 of the time of branches at 16 instructions, 0.9 at 30 and as long at 37; on flows
+as long at 16, 1.3 times as long at 30 and 1.9 times at 39.
+"""
 
 USUAL_LENGTH: Final = 64
 """Loads that end here or before are checked at once. Most packets are at least so long as the
