@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from pfcompile.captures.scans import SLACK
 from pfcompile.cbpf.isa import (
@@ -27,6 +27,7 @@ from pfcompile.cbpf.isa import (
     successors,
 )
 from pfcompile.errors import InternalError, ProgramError
+from pfcompile.facts import ethertypes
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.jit.scan.flows import Arrival, Flow, Registers
@@ -64,6 +65,16 @@ _PREDICATES: Final[Mapping[Comparison, str]] = MappingProxyType(
 _DIVISIONS: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
 _SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
 _SEARCHES: Final = frozenset({Ancillary.NLATTR, Ancillary.NLATTR_NEST})
+
+
+_TAGS: Final = frozenset(
+    {
+        *ethertypes.VLAN_TAGS,
+        *(ethertypes.MPLS, ethertypes.MPLS_MULTICAST),
+        *(ethertypes.PPPOE_DISCOVERY, ethertypes.PPPOE_SESSION),
+    }
+)
+"""EtherTypes that most packets of a capture have, or most have not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +117,15 @@ class Filter:
         """Find the lists of a program that `check_structure` and `check_scannable` have passed."""
         self.instructions = instructions
         self.switches = find_switches(instructions)
-        reached = {0}
-        for position in range(len(instructions)):  # all ways lead forward
+        self.reached = self.reached_from(0)
+
+    def reached_from(self, start: int) -> list[int]:
+        """Return the positions of the instructions that may follow one, itself first."""
+        reached = {start}
+        for position in range(start, len(self.instructions)):  # all ways lead forward
             if position in reached:
                 reached.update(self.ways(position))
-        self.reached = sorted(reached)
-
-    def __len__(self) -> int:
-        """Return how many instructions there are to write."""
-        return len(self.reached)
+        return sorted(reached)
 
     def ways(self, position: int) -> Sequence[int]:
         """Return the positions that an instruction may lead to."""
@@ -133,6 +144,28 @@ class Filter:
             if (row := ROW_OF[each.code]).operand in {Operand.ABSOLUTE, Operand.HEADER}
             and ancillary_word(each) is None
         ]
+
+    @cached_property
+    def tag_test(self) -> int | None:
+        """The position of a test for a tag's EtherType, if that is the first test of all."""
+        for position in self.reached:
+            if ROW_OF[self.instructions[position].code].instruction_class is Class.JMP:
+                numbers = self._equal_to(position)
+                return position if numbers and numbers <= _TAGS else None
+        return None
+
+    def _equal_to(self, position: int) -> frozenset[int]:
+        """Return the numbers that a test with two ways tells from all others; none if too many."""
+        instruction = self.instructions[position]
+        switch = self.switches.get(position)
+        if switch is None:
+            equal = ROW_OF[instruction.code].comparison is Comparison.EQ
+            constant = ROW_OF[instruction.code].operand is Operand.CONSTANT
+            return frozenset({instruction.k}) if equal and constant else frozenset()
+        smaller = min((ranges for _, ranges in switch.exits), key=len)
+        if len(switch.exits) != 2 or any(high - low > len(_TAGS) for low, high in smaller):
+            return frozenset()
+        return frozenset(number for low, high in smaller for number in range(low, high + 1))
 
     @cached_property
     def jump_targets(self) -> frozenset[int]:
@@ -167,7 +200,19 @@ def greatest(operation: ArithmeticOp, a: int, b: int) -> int:
     return min(found, WORD)
 
 
-def write_filter(program: Filter, flow: Flow, packet: Packet, tables: Tables, known: int) -> None:
+class Begin(NamedTuple):
+    """Where a program begins, or goes on.
+
+    Attributes:
+        position: The instruction.
+        registers: What they hold there.
+    """
+
+    position: int
+    registers: Registers
+
+
+def write_filter(program: Filter, flow: Flow, packet: Packet, tables: Tables, begin: Begin) -> None:
     """Write a program.
 
     Args:
@@ -175,12 +220,12 @@ def write_filter(program: Filter, flow: Flow, packet: Packet, tables: Tables, kn
         flow: How control passes; where verdicts go.
         packet: What it looks at.
         tables: Where look-ups have their tables.
-        known: So many bytes are captured whenever it runs.
+        begin: Where it begins.
     """
     instructions = program.instructions
     arrivals: list[list[Arrival]] = [[] for _ in instructions]
-    arrivals[0].append(Arrival(flow.start(), Registers(known=known)))
-    for position in program.reached:
+    arrivals[begin.position].append(Arrival(flow.follow(begin.position), begin.registers))
+    for position in program.reached_from(begin.position):
         if not arrivals[position]:
             continue  # what leads here always ends the program before
         instruction = instructions[position]
@@ -203,6 +248,42 @@ def write_filter(program: Filter, flow: Flow, packet: Packet, tables: Tables, kn
                     arrivals[position + 1].append(Arrival(way, after))
 
 
+def write_start(program: Filter, flow: Flow, packet: Packet, known: int) -> Registers:
+    """Write what comes before the first test of a program, whose loads cannot fail.
+
+    Returns:
+        What the registers hold then.
+    """
+    registers = Registers(known=known)
+    for position in program.reached:
+        instruction = program.instructions[position]
+        row = ROW_OF[instruction.code]
+        after = None
+        if row.instruction_class is not Class.JMP:
+            after = _Operation(flow, packet, row, instruction, registers).after()
+        if after is None:
+            break
+        registers = after
+    return registers
+
+
+def write_test(
+    program: Filter, position: int, flow: Flow, tables: Tables, registers: Registers
+) -> tuple[str, int, int]:
+    """Write a test with two ways; return its bit, and where it leads if that is set or not."""
+    switch = program.switches.get(position)
+    if switch is not None:
+        return _member(flow, tables, switch, registers)
+    instruction = program.instructions[position]
+    row = ROW_OF[instruction.code]
+    then, otherwise = successors(position, instruction)
+    return (
+        _test(flow.text, row, registers.a, _operand(row, instruction, registers)),
+        then,
+        otherwise,
+    )
+
+
 def _verdict(text: Text, row: Row, instruction: Instruction, registers: Registers) -> str:
     if row.operand is Operand.CONSTANT:
         return TRUE if instruction.k else FALSE
@@ -222,8 +303,8 @@ def _jump(
         arrivals[ways[0]].append(Arrival(flow.follow(ways[0]), registers))
         return
     then, otherwise = ways
-    operand = str(instruction.k) if row.operand is Operand.CONSTANT else registers.x
-    yes, no = flow.fork(_test(flow.text, row, registers.a, operand), then, otherwise)
+    test = _test(flow.text, row, registers.a, _operand(row, instruction, registers))
+    yes, no = flow.fork(test, then, otherwise)
     arrivals[then].append(Arrival(yes, registers))
     arrivals[otherwise].append(Arrival(no, registers))
 
@@ -237,15 +318,25 @@ def _switch(
 ) -> None:
     targets = [target for target, _ in switch.exits]
     if len(targets) == 2:
-        smaller = min((0, 1), key=lambda number: len(switch.exits[number][1]))
-        inside = tables.member(flow.text, registers.a, switch.exits[smaller][1])
-        then, otherwise = targets[smaller], targets[1 - smaller]
+        inside, then, otherwise = _member(flow, tables, switch, registers)
         ways = dict(zip((then, otherwise), flow.fork(inside, then, otherwise), strict=True))
     else:
         number = tables.which(flow.text, registers.a, [ranges for _, ranges in switch.exits])
         ways = dict(zip(targets, flow.dispatch(number, targets), strict=True))
     for target, way in ways.items():
         arrivals[target].append(Arrival(way, registers))
+
+
+def _member(
+    flow: Flow, tables: Tables, switch: Switch, registers: Registers
+) -> tuple[str, int, int]:
+    """Write a look-up with two ways; as `write_test`."""
+    (then, ranges), (otherwise, _) = sorted(switch.exits, key=lambda way: len(way[1]))
+    return tables.member(flow.text, registers.a, ranges), then, otherwise
+
+
+def _operand(row: Row, instruction: Instruction, registers: Registers) -> str:
+    return str(instruction.k) if row.operand is Operand.CONSTANT else registers.x
 
 
 def _test(text: Text, row: Row, a: str, operand: str) -> str:

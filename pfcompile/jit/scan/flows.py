@@ -64,10 +64,6 @@ class Flow(ABC):
         self.text = text
 
     @abstractmethod
-    def start(self) -> str:
-        """Return the way to the first instruction."""
-
-    @abstractmethod
     def join(self, position: int, arrivals: Sequence[Arrival]) -> Registers:
         """Go on with the instruction at `position`, to which all of `arrivals` lead."""
 
@@ -120,10 +116,6 @@ class Branches(Flow):
         self._prefix = text.new_label()
         self.verdicts: list[tuple[str, str]] = []
         self._rejects = False
-
-    def start(self) -> str:
-        """Return the present block."""
-        return self.text.label
 
     def join(self, position: int, arrivals: Sequence[Arrival]) -> Registers:
         """Begin a block if a jump leads here, with phis where the ways differ."""
@@ -207,10 +199,6 @@ class Conditions(Flow):
         super().__init__(text)
         self.match = FALSE
         self._here = TRUE
-
-    def start(self) -> str:
-        """Return the condition that always holds."""
-        return TRUE
 
     def join(self, position: int, arrivals: Sequence[Arrival]) -> Registers:
         """Choose by the ways' conditions, of which at most one holds."""

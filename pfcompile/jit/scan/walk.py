@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.captures.layouts import PcapLayout
 from pfcompile.captures.scans import SLACK
-from pfcompile.jit.scan.filter import Filter, Packet, write_filter
-from pfcompile.jit.scan.flows import Branches, Conditions
+from pfcompile.jit.scan.filter import Begin, Filter, Packet, write_filter, write_start, write_test
+from pfcompile.jit.scan.flows import Branches, Conditions, Registers
 from pfcompile.jit.scan.loop import POSITION, TABLES, Loop
 from pfcompile.jit.scan.notes import Judged, notes_for
 from pfcompile.jit.scan.records import PcapngRecords, PcapRecords, interface_filter
@@ -36,8 +36,8 @@ MOST_CONDITIONS: Final = 32
 """Programs up to this length, look-ups counted as one, are written without branches.
 
 Measured with nine filters on packets in random order and in flows of eight packets: on random ones
-conditions took 0.7 of the time of branches at 16 instructions, 0.9 at 30 and as long at 37; on flows
-as long at 16, 1.3 times as long at 30 and 1.9 times at 39.
+conditions took 0.7 of the time of branches at 16 instructions, 0.9 at 30 and as long at 37; on
+flows as long at 16, 1.3 times as long at 30 and 1.9 times at 39.
 """
 
 USUAL_LENGTH: Final = 64
@@ -131,7 +131,7 @@ class _Verdicts:
             text.act(f"br i1 {usual}, label %usual.{number}, label %short.{number}, !prof !0")
             text.begin(f"short.{number}")
             bits = [
-                self._branches(each, 0, f"short.{number}.{index}")
+                self._branches(each, Begin(0, Registers()), f"short.{number}.{index}")
                 for index, each in enumerate(filters)
             ]
             found.append((text.label, bits))
@@ -146,18 +146,39 @@ class _Verdicts:
         return found
 
     def _fastest(self, program: Filter, known: int, name: str) -> str:
-        """Write one filter the faster way; return its bit."""
-        if len(program) > MOST_CONDITIONS or max(program.constant_ends, default=0) > SLACK:
-            return self._branches(program, known, name)
+        """Write one filter the fastest way; return its bit."""
+        begin = Begin(0, Registers(known=known))
+        position = program.tag_test
+        if position is None or max(program.constant_ends[:1], default=0) > known:
+            return self._part(program, begin, name)
+        text = self._text
+        flow = Conditions(text)
+        registers = write_start(program, flow, self._packet, known)
+        test, *ways = write_test(program, position, flow, self._tables, registers)
+        text.act(f"br i1 {test}, label %{name}.0.way, label %{name}.1.way")
+        found = []
+        for number, way in enumerate(ways):
+            text.begin(f"{name}.{number}.way")
+            bit = self._part(program, Begin(way, registers), f"{name}.{number}")
+            found.append(f"[{bit}, %{text.label}]")
+            text.act(f"br label %{name}.ways")
+        text.begin(f"{name}.ways")
+        return text.value(f"phi i1 {', '.join(found)}")
+
+    def _part(self, program: Filter, begin: Begin, name: str) -> str:
+        """Write a filter from some instruction on, without branches if it is short."""
+        length = len(program.reached_from(begin.position))
+        if length > MOST_CONDITIONS or max(program.constant_ends, default=0) > SLACK:
+            return self._branches(program, begin, name)
         conditions = Conditions(self._text)
-        write_filter(program, conditions, self._packet, self._tables, known)
+        write_filter(program, conditions, self._packet, self._tables, begin)
         return conditions.match
 
-    def _branches(self, program: Filter, known: int, name: str) -> str:
-        """Write one filter with branches; return its bit."""
+    def _branches(self, program: Filter, begin: Begin, name: str) -> str:
+        """Write a filter from some instruction on with branches; return its bit."""
         text = self._text
         flow = Branches(text, f"{name}.done", program.jump_targets)
-        write_filter(program, flow, self._packet, self._tables, known)
+        write_filter(program, flow, self._packet, self._tables, begin)
         flow.close()
         text.begin(f"{name}.done")
         verdicts = (f"[{bit}, %{label}]" for bit, label in flow.verdicts)
