@@ -34,7 +34,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pfcompile.kernel.packet_socket import Statistics
+    from pfcompile.kernel.opening import Statistics
     from pfcompile.program import Program
 
 

@@ -8,7 +8,6 @@ Sources: packet(7), socket(7); linux/if_packet.h; Documentation/networking/times
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import select
@@ -22,15 +21,10 @@ from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.kernel import cooked, socket_filter
 from pfcompile.kernel.abi import (
     ETH_P_8021Q,
-    ETH_P_ALL,
-    PACKET_ADD_MEMBERSHIP,
     PACKET_AUXDATA,
-    PACKET_MR_PROMISC,
-    PACKET_MREQ,
     PACKET_STATISTICS,
     SO_RCVBUFFORCE,
     SO_TIMESTAMPNS,
-    SOCKADDR_LL,
     SOL_PACKET,
     TIMESPEC,
     TP_STATUS_VLAN_TPID_VALID,
@@ -40,13 +34,20 @@ from pfcompile.kernel.abi import (
 )
 from pfcompile.kernel.hardware_types import ARPHRD_LOOPBACK, capture_link_type, cooked_header
 from pfcompile.kernel.interfaces import ANY, Interface, find_interface, interface_index
+from pfcompile.kernel.opening import (
+    TAG_OFFSETS,
+    Statistics,
+    bind,
+    enter_promiscuous_mode,
+    interface_lost,
+    open_socket,
+)
 from pfcompile.kernel.refusals import Operation, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from pfcompile.errors import KernelError
     from pfcompile.facts.link_types import LinkType
 
 MAX_SNAPLEN: Final = 262144
@@ -57,20 +58,11 @@ DEFAULT_BUFFER_BYTES: Final = 8 << 20
 some 10,000 of them."""
 
 _TAG: Final = struct.Struct("!HH")
-_TAG_OFFSETS: Final = {1: 12, 113: 14}
-"""Where a VLAN tag goes that the kernel took out, by DLT: before the EtherType. Other link types
-get none back, as in libpcap."""
 
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(TPACKET_AUXDATA.size) + socket.CMSG_SPACE(TIMESPEC.size)
 _TIMESTAMPING_SECONDS: Final = 0.001
 """The kernel starts to stamp packets in the background, net_enable_timestamp(); one that comes
 before bears the time at which it was read."""
-_UNREGISTER_SECONDS: Final = 0.2
-"""How long an interface that is being removed may still be found, down, before it is gone."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.bind.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
-_libc.bind.restype = ctypes.c_int
 
 
 class Packet(NamedTuple):
@@ -85,18 +77,6 @@ class Packet(NamedTuple):
     timestamp_ns: int
     data: bytes
     wire_length: int
-
-
-class Statistics(NamedTuple):
-    """What the kernel counted since the socket was opened.
-
-    Attributes:
-        received: Packets that the filter accepted, dropped ones included.
-        dropped: Those of them that the full queue had no room for.
-    """
-
-    received: int
-    dropped: int
 
 
 class PacketSocket:
@@ -137,7 +117,7 @@ class PacketSocket:
         self.interface: Interface = find_interface(interface)
         self.link_type: LinkType = capture_link_type(self.interface)
         self._header = cooked_header(self.link_type)
-        self._tag_offset = _TAG_OFFSETS.get(self.link_type.dlt)
+        self._tag_offset = TAG_OFFSETS.get(self.link_type.dlt)
         self._snaplen = snaplen
         self._buffer = bytearray(snaplen)
         self._received = self._dropped = 0
@@ -145,19 +125,15 @@ class PacketSocket:
         self._ended: OSError | None = None
         self._indices: dict[str, int] = {}
         self._user_filter: interpreter.Machine | None = None
-        kind = socket.SOCK_RAW if self._header is None else socket.SOCK_DGRAM
-        try:
-            self._socket = socket.socket(socket.AF_PACKET, kind, 0)
-        except OSError as error:
-            raise refused(Operation.OPEN, error) from error
+        self._socket = open_socket(cooked=self._header is not None)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
             self._configure(buffer_bytes)
             self._attach(instructions)
             time.sleep(_TIMESTAMPING_SECONDS)
-            self._bind()
+            bind(self._socket, self.interface)
             if promiscuous and self.interface.name != ANY:
-                self._enter_promiscuous_mode()
+                enter_promiscuous_mode(self._socket, self.interface)
         except BaseException:
             self.close()
             raise
@@ -213,7 +189,7 @@ class PacketSocket:
                 )
             except BlockingIOError:
                 if self._ended is not None:
-                    raise self._interface_lost(self._ended) from self._ended
+                    raise interface_lost(self._socket, self.interface, self._ended) from self._ended
                 return None
             except OSError as error:
                 if error.errno not in {errno.ENETDOWN, errno.ENODEV}:
@@ -285,26 +261,6 @@ class PacketSocket:
         except OSError as error:
             raise refused(Operation.CONFIGURE, error) from error
 
-    def _bind(self) -> None:
-        """Let packets in. A bind to an interface that is down succeeds, with an error pending."""
-        address = SOCKADDR_LL.pack(
-            socket.AF_PACKET, socket.htons(ETH_P_ALL), self.interface.index, 0, 0, 0, b""
-        )
-        # Through libc, because socket.bind() takes a name, and `any` has none.
-        if _libc.bind(self.fileno(), address, len(address)) != 0:
-            raise refused(Operation.BIND, ctypes.get_errno(), self.interface.name)
-        pending = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if pending:
-            raise refused(Operation.BIND, pending, self.interface.name)
-
-    def _enter_promiscuous_mode(self) -> None:
-        """Ask for packets to other hosts; the kernel takes it back when the socket is closed."""
-        request = PACKET_MREQ.pack(self.interface.index, PACKET_MR_PROMISC, 0, b"")
-        try:
-            self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, request)
-        except OSError as error:
-            raise refused(Operation.PROMISCUOUS, error, self.interface.name) from error
-
     def _packet(
         self,
         count: int,
@@ -340,20 +296,6 @@ class PacketSocket:
             except OSError:
                 return 0
         return self._indices[name]
-
-    def _interface_lost(self, error: OSError) -> KernelError:
-        """Say whether the interface is gone or only down."""
-        # One that is removed goes down first; look again until it must be gone.
-        deadline = time.monotonic() + _UNREGISTER_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                index = interface_index(self._socket, self.interface.name)
-            except OSError:
-                index = 0
-            if index != self.interface.index:
-                return refused(Operation.RECEIVE, errno.ENODEV, self.interface.name)
-            time.sleep(_UNREGISTER_SECONDS / 20)
-        return refused(Operation.RECEIVE, error, self.interface.name)
 
 
 def _told_beside(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int, bytes]:
