@@ -199,6 +199,7 @@ def scan(
     section = 0
     extents = tally.extents
     several = len(destinations) > 1
+    items = iter(items)
     for item in items:
         if isinstance(item, Record):
             if match is None or item.interface is not interface:
@@ -223,6 +224,7 @@ def scan(
             matchers.prove()
             _keep_run(item, destinations, tally)
             if tally.matched == limit:
+                _add_counted(items, extents)
                 return False
         elif isinstance(item, Counted):
             if extents is not None:
@@ -239,6 +241,14 @@ def scan(
             for destination in destinations:
                 destination.write(item)
     return True
+
+
+def _add_counted(items: Iterable[Item | Run | Counted], extents: Extents | None) -> None:
+    """Take what a scan tells at its end, which has come: nothing more is read."""
+    if extents is not None:
+        for item in items:
+            if isinstance(item, Counted):
+                extents.add(item)
 
 
 def _keep_run(run: Run, destinations: Sequence[Destination], tally: Tally) -> None:

@@ -82,7 +82,7 @@ def walk_pcap(
         while True:
             moved = block.scan(scan, limit, manner.ahead, stop)
             yield from teller.rest()
-            if stop is not None and block.offset >= stop:
+            if _is_enough(scan, limit) or (stop is not None and block.offset >= stop):
                 break
             # Mostly the scan has gone on to a record that is cut by the block's end: then more is
             # read, however much the record needs.
@@ -90,8 +90,7 @@ def walk_pcap(
                 continue
             needed = pcap.record_size(window, header, block.rest(prefix))
             if needed <= len(block):
-                _check_limit(scan, limit, window)
-                break
+                raise _stopped_early(window)
             if not block.extend(needed, stop):
                 if not len(block):
                     break
@@ -128,6 +127,8 @@ def walk_pcapng(
         while True:
             if section is not None and len(block):
                 yield from section.scan(block)
+                if _is_enough(section.blocks, manner.limit):
+                    break
             if manner.stop is not None and block.offset >= manner.stop:
                 break
             needed = state.block_size(window, block.rest(pcapng.FRAME))
@@ -140,8 +141,7 @@ def walk_pcapng(
             item = state.read(Window(BytesIO(block.rest(needed)), window.path, start=block.offset))
             if isinstance(item, Record) and section is not None:
                 if section.has_filter(item.interface):
-                    _check_limit(section.blocks, manner.limit, window)
-                    break
+                    raise _stopped_early(window)
                 if section.choose(item.interface):
                     continue
                 yield from section.end()
@@ -253,10 +253,13 @@ def _cut(interface: Interface) -> int:
     return interface.snaplen or 0xFFFFFFFF
 
 
-def _check_limit(scan: BlockScan, limit: int, window: Window) -> None:
-    """Fail unless the limit is why a scan has stopped before a whole record."""
-    if scan.sums().matched[0] < limit:
-        raise InternalError(f"{window.path}: a scan has stopped at byte {window.offset}")
+def _is_enough(scan: BlockScan, limit: int) -> bool:
+    """Return whether as many packets have matched as are wanted."""
+    return limit != NO_LIMIT and scan.sums().matched[0] >= limit
+
+
+def _stopped_early(window: Window) -> InternalError:
+    return InternalError(f"{window.path}: a scan has stopped at byte {window.offset}")
 
 
 class _Teller:

@@ -161,6 +161,10 @@ class Output:
         except BrokenPipeError:
             self._failed = True
             raise
+        except KeyboardInterrupt:
+            # Who interrupts the wait for somebody to read a named pipe does not want another.
+            self._failed = self._descriptor is None
+            raise
         except OSError as error:
             self._failed = True
             self._cut(piece)
@@ -252,22 +256,45 @@ class _Piece:
         return found
 
 
+_writing = False
+_put_off: list[BaseException] = []
+
+
+def raise_between_writes(error: BaseException) -> None:
+    """Raise what ends a command: now, or behind the write that is going on.
+
+    For handlers of signals other than SIGINT, whose handler may be anybody's.
+    """
+    if not _writing:
+        raise error
+    _put_off.append(error)
+
+
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Put an interrupt (SIGINT) off to the end of the block.
+    """Put an interrupt (SIGINT), and what `raise_between_writes` has, off to the end of the block.
 
     Signal handlers run in the main thread only, whichever thread the signal went to: holding it
     back there by its handler is enough, while a signal mask would not be.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+    global _writing  # noqa: PLW0603 - a handler sees it, wherever in the thread it comes
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    handler = signal.getsignal(signal.SIGINT)
     held: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
     try:
+        _writing = True
+        if callable(handler):
+            signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-        if held:
+        if callable(handler):
+            signal.signal(signal.SIGINT, handler)
+        _writing = False
+        errors = _put_off.copy()
+        _put_off.clear()
+        if callable(handler) and held:
             handler(*held[-1])
+        if errors:
+            raise errors[-1]

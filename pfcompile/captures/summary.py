@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import struct
 import time
+from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.records import NANOSECONDS
 from pfcompile.facts.link_types import by_dlt
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.records import Interface, Record
 
 
 class Numbering(Enum):
@@ -143,12 +143,16 @@ SMALLEST_ETHERTYPE: Final = 0x600  # below it is a length, and 802.2 follows (IE
 
 def summarize(record: Record) -> str:
     """Return the line for a packet, without a line end."""
-    decimals = 9 if record.interface.ticks_per_second > 1_000_000 else 6
     return (
-        f"{local_time(record.timestamp_ns, decimals)} "
+        f"{local_time(record.timestamp_ns, decimals_of(record.interface))} "
         f"{describe_packet(record.interface.dlt, record.data)} "
         f"length {record.wire_length}, captured {len(record.data)}"
     )
+
+
+def decimals_of(interface: Interface) -> int:
+    """Return how many digits of the second the times of an interface are shown with."""
+    return 9 if interface.ticks_per_second > 1_000_000 else 6
 
 
 def local_time(timestamp_ns: int, decimals: int = 6) -> str:

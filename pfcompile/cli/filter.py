@@ -2,7 +2,7 @@
 
 Packets go to standard output, one line each, or to a capture file; counts, progress and errors go
 to standard error. Exit status: 0; 1 for damaged or unreadable input and for output that cannot be
-written; 2 for a bad expression or usage; 130 after an interrupt.
+written; 2 for a bad expression or usage; 129, 130 and 143 after SIGHUP, an interrupt and SIGTERM.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     help="Format of OUT; else as its name ends (.pcap, .pcapng), or as the first input.",
 )
 @click.option("-F", "expression_file", metavar="FILE", help="Read the expression from this file.")
-@click.argument("words", nargs=-1, metavar="EXPR...")
+@click.argument("words", nargs=-1, metavar="[EXPR...]")
 def command(
     output: str | None,
     limit: int | None,
@@ -61,11 +61,11 @@ def command(
     packet.
     """
     quiet = count or stats
-    _check_usage(output, quiet=quiet, stats=stats, as_json=as_json, write_format=write_format)
+    _check_usage(output, write_format, count=count, stats=stats, as_json=as_json)
     text = common.expression(words, expression_file)
 
     @contextmanager
-    def open_destinations() -> Iterator[Sequence[Destination]]:
+    def open_destinations(_tell: object) -> Iterator[Sequence[Destination]]:
         if output is None:
             yield [_Nothing() if quiet else _Lines()]
             return
@@ -78,7 +78,7 @@ def command(
         if stats:
             from pfcompile.cli.statistics import report as report_stats  # noqa: PLC0415
 
-            report_stats(tally, as_json=as_json)
+            report_stats(tally, as_json=as_json, filtered=bool(text.strip()))
 
     wanted = Wanted(copies=not quiet or output is not None, times=stats, limit=limit is not None)
     scan = Scan(**options)
@@ -86,15 +86,17 @@ def command(
 
 
 def _check_usage(
-    output: str | None, *, quiet: bool, stats: bool, as_json: bool, write_format: str | None
+    output: str | None, write_format: str | None, *, count: bool, stats: bool, as_json: bool
 ) -> None:
     """Refuse what cannot be meant, before anything is opened."""
     if output is None and write_format is not None:
         raise click.UsageError("--write-format needs -w")
-    if output == STANDARD_OUTPUT and quiet:
+    if output == STANDARD_OUTPUT and (count or stats):
         raise click.UsageError("--count or --stats and -w - would both write to standard output")
     if as_json and not stats:
         raise click.UsageError("--json needs --stats")
+    if as_json and count:
+        raise click.UsageError("--json has the number of --count in it")
 
 
 class _Lines:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import stat
 import sys
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import click
 
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
 from pfcompile.captures.folders import expand
 from pfcompile.captures.inputs import STANDARD_INPUT, local_path
-from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file
+from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file, raise_between_writes
 from pfcompile.cli import common, standard_output
 from pfcompile.cli.progress import ProgressBar
-from pfcompile.errors import FilterError, PfcompileError
-from pfcompile.lazy_dataclasses import dataclass
+from pfcompile.errors import CaptureError, FilterError, PfcompileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from types import FrameType
 
     from pfcompile.captures.filtering import Destination
     from pfcompile.captures.inputs import Source
@@ -26,10 +33,17 @@ if TYPE_CHECKING:
     from pfcompile.files import Programs
     from pfcompile.program import Program
 
-STATUS_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells say it
+STATUS_SIGNAL: Final = 128
+"""What shells add the number of the signal to that has ended a command."""
 
 _WORTH_A_RATE: Final = 100_000
 """Packets from which on a rate says something: of fewer, most of the time is the start's."""
+
+OpenDestinations: TypeAlias = (
+    "Callable[[Callable[[PfcompileError], None]], AbstractContextManager[Sequence[Destination]]]"
+)
+"""Opens what takes packets, one for each expression; given what tells an error that does not end
+the command, which then fails in the end."""
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
@@ -108,7 +122,7 @@ class Scan:
         self,
         texts: Sequence[str],
         outputs: Sequence[str | None],
-        open_destinations: Callable[[], AbstractContextManager[Sequence[Destination]]],
+        open_destinations: OpenDestinations,
         wanted: Wanted,
         *,
         limit: int | None = None,
@@ -126,37 +140,38 @@ class Scan:
         """
         unreadable: list[PfcompileError] = []
         sources = expand(self.inputs, unreadable.append)
-        _check_usage(sources, outputs)
+        self._check_usage(sources, outputs)
         tally = Tally.of(len(texts), extents=wanted.times)
         status = 0
+        bar = ProgressBar(sources, wanted=not (wanted.copies and _prints(outputs)))
 
-        def on_damage(error: PfcompileError) -> None:
+        def on_error(error: PfcompileError) -> None:
             nonlocal status
             status = common.STATUS_FAILED
             bar.close()
             common.complain(error)
 
-        lines = wanted.copies and any(each in {None, STANDARD_OUTPUT} for each in outputs)
-        bar = ProgressBar(sources, wanted=not lines)
         try:
-            programs = self._programs(texts, wanted)
-            for each in unreadable:
-                on_damage(each)
-            plan = Plan(limit, self.jobs, programs.scans, bar.update, self.mapped)
-            with bar, open_destinations() as destinations:
-                filter_captures(
-                    sources, destinations, programs, tally=tally, on_damage=on_damage, plan=plan
-                )
-            report(tally)
-            standard_output.flush()
+            with _ended_like_interrupted():
+                programs = self._programs(texts, wanted, bar)
+                for each in unreadable:
+                    on_error(each)
+                plan = Plan(limit, self.jobs, programs.scans, bar.update, self.mapped)
+                with bar, open_destinations(on_error) as destinations:
+                    filter_captures(
+                        sources, destinations, programs, tally=tally, on_damage=on_error, plan=plan
+                    )
+                report(tally)
+                standard_output.flush()
         except FilterError as error:
-            common.complain(error)
+            click.echo(f"pfcompile: {_which(error, texts)}{error}", err=True)
             sys.exit(common.STATUS_USAGE)
         except BrokenPipeError:
             common.forget_standard_output()
             sys.exit(status)
-        except KeyboardInterrupt:
-            status = STATUS_INTERRUPTED
+        except KeyboardInterrupt as interrupt:
+            ended_by = interrupt.number if isinstance(interrupt, _EndedError) else signal.SIGINT
+            status = STATUS_SIGNAL + ended_by
         except PfcompileError as error:
             common.complain(error)
             status = common.STATUS_FAILED
@@ -164,7 +179,17 @@ class Scan:
         click.echo(_summary(tally), err=True)
         sys.exit(status)
 
-    def _programs(self, texts: Sequence[str], wanted: Wanted) -> Programs:
+    def _check_usage(self, inputs: Sequence[Source], outputs: Sequence[str | None]) -> None:
+        """Refuse what cannot be meant, before anything is opened for writing."""
+        if self.mapped and self.jobs > 1:
+            raise click.UsageError("--mmap is for one thread: leave out either it or -j")
+        if inputs.count(STANDARD_INPUT) > 1:
+            raise click.UsageError("standard input can be read only once")
+        for output in outputs:
+            if output is not None:
+                _check_output(output, inputs)
+
+    def _programs(self, texts: Sequence[str], wanted: Wanted, bar: ProgressBar) -> Programs:
         """Return what compiles the expressions for a link type, and runs them."""
         # Here, so that `--help` and usage errors do not wait for the compiler to load.
         from pfcompile.compiler import compile as compile_filter  # noqa: PLC0415
@@ -174,6 +199,7 @@ class Scan:
 
         def compiler(text: str) -> Callable[[int, int], Program]:
             def compiled(dlt: int, file_snaplen: int) -> Program:
+                bar.close()  # a slow look-up may be told of
                 return compile_filter(
                     text,
                     link_type=dlt,
@@ -187,6 +213,7 @@ class Scan:
             return compiled
 
         def complain(reason: str) -> None:
+            bar.close()
             click.echo(f"pfcompile: {reason}", err=True)
 
         return Programs(
@@ -203,17 +230,68 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _check_usage(inputs: Sequence[Source], outputs: Sequence[str | None]) -> None:
-    """Refuse what cannot be meant, before anything is opened for writing."""
-    if inputs.count(STANDARD_INPUT) > 1:
-        raise click.UsageError("standard input can be read only once")
-    for output in outputs:
-        if output == STANDARD_OUTPUT and sys.stdout is not None and sys.stdout.isatty():
+def _check_output(output: str, inputs: Sequence[Source]) -> None:
+    """Refuse an output that cannot be meant, or that could never be opened."""
+    if output == STANDARD_OUTPUT:
+        if sys.stdout is not None and sys.stdout.isatty():
             raise click.UsageError("a capture is not written to a terminal")
-        for each in inputs:
-            path = STANDARD_INPUT if each == STANDARD_INPUT else local_path(each)
-            if output is not None and path is not None and is_same_file(output, path):
-                raise click.UsageError(f"-w {output} would overwrite the input {each}")
+    elif not (folder := Path(output).parent).is_dir():
+        common.fail(CaptureError(f"cannot be written: there is no folder {folder}", output))
+    for each in inputs:
+        path = STANDARD_INPUT if each == STANDARD_INPUT else local_path(each)
+        if path is not None and is_same_file(output, path):
+            raise click.UsageError(f"-w {output} would overwrite the input {each}")
+
+
+def _prints(outputs: Sequence[str | None]) -> bool:
+    """Tell whether something may be printed where a person sees it, or by who reads it."""
+    if not any(each in {None, STANDARD_OUTPUT} for each in outputs) or sys.stdout is None:
+        return False
+    try:
+        return not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return True
+
+
+def _which(error: FilterError, texts: Sequence[str]) -> str:
+    """Return which of several expressions an error is about."""
+    if len(texts) == 1 or error.text not in texts:
+        return ""
+    return f"expression {texts.index(error.text) + 1} of {len(texts)}: "
+
+
+class _EndedError(KeyboardInterrupt):
+    """A signal has come that ends a command as an interrupt does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block by an exception, so that whole files are left.
+
+    Where somebody else handles or ignores them, as with nohup, they are left alone; so they are
+    outside of the main thread, where Python allows no handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise_between_writes(_EndedError(number))
+
+    changed = []
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                changed.append(number)
+                signal.signal(number, end)
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _summary(tally: Tally) -> str:

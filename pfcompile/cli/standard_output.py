@@ -10,7 +10,7 @@ from pfcompile.errors import CaptureError
 
 
 def write(text: str) -> None:
-    """Write to standard output.
+    """Write to standard output; what its encoding cannot say, such as some names, is escaped.
 
     Raises:
         CaptureError: It cannot be written.
@@ -19,7 +19,11 @@ def write(text: str) -> None:
     if sys.stdout is None:
         raise CaptureError("standard output is closed", STANDARD_OUTPUT)
     try:
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -27,7 +31,7 @@ def write(text: str) -> None:
 
 
 def flush() -> None:
-    """Hand on what has been printed; raises as `_print`."""
+    """Hand on what has been printed; raises as `write`."""
     if sys.stdout is None:
         return
     try:
