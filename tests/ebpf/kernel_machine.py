@@ -5,7 +5,6 @@ Source: bpf(2); linux/bpf.h for `union bpf_attr`.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 
@@ -13,7 +12,8 @@ import pytest
 
 from pfcompile.ebpf.program import EbpfProgram
 from pfcompile.errors import KernelError
-from pfcompile.kernel.bpf import _bpf, load
+from pfcompile.kernel.bpf import load
+from pfcompile.kernel.bpf.syscall import buffer_of, call
 
 PROG_LOAD = 5
 PROG_TEST_RUN = 10
@@ -23,11 +23,11 @@ LOG_BYTES = 1 << 20
 
 def bpf(command, attributes):
     """Call bpf(2) for what `pfcompile.kernel.bpf` has no function: maps, BTF, whole logs."""
-    data = bytearray(attributes.ljust(152, b"\0"))
-    result = _bpf(command, data)
+    data = buffer_of(attributes.ljust(152, b"\0"))
+    result = call(command, data)
     if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result, bytes(data)
+        raise OSError(-result, os.strerror(-result))
+    return result, data.raw
 
 
 class KernelMachine:
