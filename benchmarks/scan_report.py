@@ -76,7 +76,9 @@ class Report:
 
     def at_least(self, what: str, number: float, target: float | None) -> str:
         """Return how many times faster something is, and whether that is the target or more."""
-        return self._compared(what, f"{number:.{1 if number >= 10 else 2}f}x", target, met=number >= (target or 0))
+        digits = 1 if number >= 10 else 2
+        met = number >= (target or 0)
+        return self._compared(what, f"{number:.{digits}f}x", target, met=met)
 
     def at_most(self, what: str, number: float, target: float | None, unit: str = "") -> str:
         """Return what something comes to, and whether that is the target or less."""
