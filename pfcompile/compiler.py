@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.generate import generate, measure
@@ -11,7 +12,6 @@ from pfcompile.facts import link_types
 from pfcompile.facts.link_layouts import layout
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.ir.graph import Reject
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.lower.context import (
     DEFAULT_PROTOCHAIN_HEADERS,
     NETMASK_UNKNOWN,

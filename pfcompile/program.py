@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,6 @@ from pfcompile.cbpf import listing
 from pfcompile.cbpf.isa import Op
 from pfcompile.cbpf.listing import dump
 from pfcompile.facts import link_types
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     import socket

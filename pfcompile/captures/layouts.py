@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from pfcompile.captures.limits import LARGEST_BLOCK, largest_packet
 from pfcompile.captures.pcap import prefix_length
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pfcompile.captures.records import PcapHeader

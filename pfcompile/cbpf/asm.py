@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
@@ -34,7 +35,6 @@ from pfcompile.cbpf.isa import (
 from pfcompile.cbpf.notation import ROW_WRITTEN, asm_operand, fault, read_number, read_operand
 from pfcompile.errors import ProgramError, Span
 from pfcompile.ir.arithmetic import WORD
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import operator
 import struct
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -43,7 +44,6 @@ from pfcompile.cbpf.netlink import find_attribute, find_nested_attribute
 from pfcompile.errors import InternalError
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,13 +7,13 @@ read these.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, Flag, IntEnum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.comparison import Comparison
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,12 +14,12 @@ have no terminator::
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import ROW_OF, Class, Instruction
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

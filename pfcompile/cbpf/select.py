@@ -6,6 +6,7 @@ on every way to a block is not loaded again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.isa import ANCILLARY_BASE, SCRATCH_WORDS, Op
@@ -24,7 +25,6 @@ from pfcompile.ir.values import (
     const,
     variables,
 )
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

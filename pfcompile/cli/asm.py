@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from pfcompile.cli import common, options, programs, writing
@@ -9,7 +11,6 @@ from pfcompile.ebpf.program import LICENSE
 from pfcompile.ebpf.translate.targets import TARGETS, find_form
 from pfcompile.errors import PfcompileError, ProgramError
 from pfcompile.facts import link_types
-from pfcompile.lazy_dataclasses import replace
 from pfcompile.program import Program
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from pfcompile.cbpf.check import check as check_classic
@@ -9,7 +11,6 @@ from pfcompile.cli import common, programs, writing
 from pfcompile.cli.runners import PLACES, find_place
 from pfcompile.ebpf.check import CheckRefusal, check
 from pfcompile.errors import PfcompileError, ProgramError
-from pfcompile.lazy_dataclasses import replace
 from pfcompile.program import Program
 
 

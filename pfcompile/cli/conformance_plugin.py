@@ -7,6 +7,7 @@ from giving a result goes to standard error, with status 1, or 2 for bad usage.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -20,7 +21,6 @@ from pfcompile.ebpf.machine.helpers import HELPERS, UNWIND
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.starts import NoData, RawPacket
 from pfcompile.errors import PfcompileError, ProgramError
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import click
@@ -13,7 +14,6 @@ from pfcompile.ebpf.translate import translate
 from pfcompile.ebpf.translate.targets import TARGETS, Access, find_form
 from pfcompile.ebpf.translate.verdicts import find_verdicts
 from pfcompile.errors import PfcompileError, ProgramError
-from pfcompile.lazy_dataclasses import replace
 
 DEFAULT_TARGET: Final = "xdp"
 

@@ -11,6 +11,7 @@ A word is classified once, by `classify`, and what is to be read of it is read b
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -21,7 +22,6 @@ from pfcompile.cbpf.listing import SOCK_FILTER
 from pfcompile.cbpf.reading import parse_program
 from pfcompile.errors import FilterError, ProgramError
 from pfcompile.facts.link_types import dlt_of_linktype
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.syntax.parser import Unfinished, parse_partly
 
 STANDARD_INPUT: Final = "-"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,7 +31,6 @@ from pfcompile.ebpf.structure import check_structure as check_extended
 from pfcompile.ebpf.translate.targets import TARGETS, find_form
 from pfcompile.errors import ProgramError
 from pfcompile.facts.link_types import dlt_of_linktype
-from pfcompile.lazy_dataclasses import dataclass, replace
 from pfcompile.program import Program
 
 if TYPE_CHECKING:

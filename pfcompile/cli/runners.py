@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cli.programs import Extended
@@ -12,7 +13,6 @@ from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.starts import RawPacket, Skb, User, Xdp
 from pfcompile.ebpf.translate.targets import TC, XDP
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass, field
 from pfcompile.program import Program
 
 if TYPE_CHECKING:

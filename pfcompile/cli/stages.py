@@ -13,6 +13,7 @@ What follows such a line reads back (`ir.text.parse_graph`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -20,7 +21,6 @@ import click
 from pfcompile.cbpf.generate import generate
 from pfcompile.errors import FilterError
 from pfcompile.ir.graph import Graph
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.passes.pipeline import PASS_NAMES
 
 if TYPE_CHECKING:

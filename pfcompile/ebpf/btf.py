@@ -11,12 +11,12 @@ Source: Documentation/bpf/btf.rst of Linux; linux/btf.h.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,6 +17,7 @@ A `Register` where a value can stand is that register; any other number is a con
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pfcompile.ebpf.isa import (
@@ -36,7 +37,6 @@ from pfcompile.ebpf.isa import (
     Wide,
 )
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,9 +6,8 @@ Sources: pcap-filter(7); ITU-T I.361 and the ATM Forum's UNI 3.1 (reserved chann
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
-
-from pfcompile.lazy_dataclasses import dataclass
 
 TRAFFIC_OFFSET: Final = 0
 VPI_OFFSET: Final = 1

@@ -9,11 +9,11 @@ its oddities included, since filters mean what they mean there.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
 from pfcompile.facts import link_types
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 UNSET: Final = 0xFFFFFFFF
 """An offset that libpcap never sets; sums with it wrap around, and are left to."""

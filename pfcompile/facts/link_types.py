@@ -11,7 +11,7 @@ savefiles that libpcap 1.10.6 writes and reads.
 
 from __future__ import annotations
 
-from pfcompile.lazy_dataclasses import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ Sources: the LLC address lists of IEEE 802.2 and RFC 1042; pcap-filter(7) for th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from pfcompile.facts.rows import Number, by_name
-from pfcompile.lazy_dataclasses import dataclass
 
 IP: Final = 0x06
 STP: Final = 0x42

@@ -11,9 +11,8 @@ so that a filter means the same there with the file and without it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
-
-from pfcompile.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ Sources: ITU-T Q.703 (signal units) and Q.704 (routing label); pcap-filter(7) fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from pfcompile.facts.link_types import by_name
-from pfcompile.lazy_dataclasses import dataclass
 
 HIGH_SPEED_SHIFT: Final = 3
 """How many bytes further on the fields of high-speed links stand."""

@@ -7,11 +7,11 @@ It has no cycle: a filter always ends. Passes never change a graph; they build t
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias, cast
 
 from pfcompile.ir.values import may_end
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

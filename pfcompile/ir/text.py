@@ -18,6 +18,7 @@ it asks for a set of numbers and ranges, `ldh[36] in {53, 80, 8000-8100}`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +43,6 @@ from pfcompile.ir.values import (
     packet_length,
     variable,
 )
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,13 +6,13 @@ Build them with the functions at the end (`const`, `load`, ...), never by callin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.ranges import RangeList, normal
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

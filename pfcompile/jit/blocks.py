@@ -8,11 +8,11 @@ be asked for a whole block before it: what it has not enough for, stops where no
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.isa import Callee, Kind
 from pfcompile.ebpf.structure import target_of
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

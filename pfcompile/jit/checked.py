@@ -8,6 +8,7 @@ program started in another way than it was checked for is refused.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,6 @@ from pfcompile.ebpf.machine.code import Environment, Limits
 from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.machine.starts import NoData, RawPacket, Skb, User, Xdp
 from pfcompile.jit.native import native
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,6 +6,7 @@ The steps are what native code falls back on: they say why an access is a fault 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from types import MappingProxyType
@@ -21,7 +22,6 @@ from pfcompile.jit.blocks import longest_run, sites_of
 from pfcompile.jit.effort import effort_for
 from pfcompile.jit.engine import Engine
 from pfcompile.jit.module import asked_constants, sees_stack, write_module
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,10 +9,10 @@ they call, then nothing is optimised, which takes LLVM a time in proportion to t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.isa import Kind
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

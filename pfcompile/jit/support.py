@@ -7,6 +7,7 @@ process. They are written by `pfcompile.jit.finding` and `pfcompile.jit.runtime`
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,6 @@ from llvmlite import ir
 from pfcompile.ebpf.machine.memory import OFFSET_MASK, REGION_BITS
 from pfcompile.jit.arithmetic import I64, Builder, Value
 from pfcompile.jit.state import Column, Status, Word
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

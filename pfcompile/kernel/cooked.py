@@ -11,6 +11,7 @@ Sources: LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2 at tcpdump.org; packet(7); l
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.isa import (
@@ -21,7 +22,6 @@ from pfcompile.cbpf.isa import (
     Place,
     ancillary_word,
 )
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,6 +76,15 @@ class Header:
     def length(self) -> int:
         """Bytes of the header."""
         return self.layout.size
+
+    def places(self) -> Iterator[tuple[str, int, int]]:
+        """Yield each field's name, where it is and its bits; bytes that are 0 have no name."""
+        names = iter(self.fields)
+        offset = 0
+        for code in self.layout.format.lstrip("!").replace("8s", "s"):
+            size = struct.calcsize("8s" if code == "s" else f"={code}")
+            yield ("" if code == "x" else next(names)), offset, 8 * size
+            offset += size
 
     def build(self, origin: Origin) -> bytes:
         """Return the header of one packet."""
@@ -142,7 +151,7 @@ def for_kernel(
         if piece is None:
             return None
         pieces.append(piece)
-    return _join(instructions, pieces)
+    return join(instructions, pieces)
 
 
 def _for_kernel(instruction: Instruction, header: Header) -> tuple[Instruction, ...] | None:
@@ -176,10 +185,13 @@ def _moved(instruction: Instruction, header: Header) -> tuple[Instruction, ...] 
     return (instruction._replace(k=instruction.k - header.length),)
 
 
-def _join(
+def join(
     instructions: Sequence[Instruction], pieces: Sequence[Sequence[Instruction]]
 ) -> tuple[Instruction, ...] | None:
-    """Put the pieces together, jumps going where they went; None where one cannot reach."""
+    """Put what single instructions became together, jumps going where they went.
+
+    None where a jump cannot reach that far.
+    """
     starts = [0]
     for piece in pieces:
         starts.append(starts[-1] + len(piece))

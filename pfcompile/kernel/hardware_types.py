@@ -10,12 +10,12 @@ Sources: linux/if_arp.h for the numbers; pcap-linktype(7) and libpcap's behaviou
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import InternalError, KernelError
 from pfcompile.facts import link_types
 from pfcompile.kernel import cooked
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pfcompile.kernel.interfaces import Interface

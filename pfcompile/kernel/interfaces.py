@@ -13,6 +13,7 @@ import errno
 import fcntl
 import socket
 import struct
+from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
 
@@ -25,7 +26,6 @@ from pfcompile.kernel.abi import (
     SIOCGIFINDEX,
     SIOCGIFNETMASK,
 )
-from pfcompile.lazy_dataclasses import dataclass
 
 ANY: Final = "any"
 """The name that stands for all interfaces at once, as in tcpdump."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import sys
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from pfcompile.errors import KernelError
-from pfcompile.lazy_dataclasses import dataclass
 
 
 class Operation(Enum):
@@ -26,6 +26,7 @@ class Operation(Enum):
     BIND = "capture on {subject}"
     PROMISCUOUS = "put {subject} into promiscuous mode"
     CONFIGURE = "set up the packet socket"
+    FANOUT = "share the packets of {subject} among workers"
     RECEIVE = "go on capturing on {subject}"
 
 
@@ -86,6 +87,11 @@ REFUSALS: tuple[Refusal, ...] = (
         Operation.OPEN,
         errno.EAFNOSUPPORT,
         "this kernel has no packet sockets (CONFIG_PACKET)",
+    ),
+    Refusal(
+        Operation.CONFIGURE,
+        errno.ENOMEM,
+        "there is no memory for a ring of that size: ask for less with -B",
     ),
     Refusal(Operation.BIND, errno.ENODEV, _GONE),
     Refusal(Operation.BIND, errno.ENXIO, _GONE),

@@ -5,12 +5,12 @@ Sources: RFC 791, 8200, 826 and 903 for where the addresses stand; IEEE 802.3 an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import ethertypes, wlan
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.ir.ranges import prefix_range
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.lower.formula import (
     TRUE,
     Formula,

@@ -6,12 +6,12 @@ libpcap, of `a + b` only the tests of `a` count (quirk Q3 of docs/quirks.md).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.facts import ethertypes, ip_protocols
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.values import Value, add, arithmetic, const, load_at, packet_length
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.lower import transport
 from pfcompile.lower.formula import (
     TRUE,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from pfcompile.errors import FilterError
 from pfcompile.facts import link_types
 from pfcompile.ir.values import Variable, variable
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pfcompile.errors import Span

@@ -7,6 +7,7 @@ sets a variable.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
@@ -23,7 +24,6 @@ from pfcompile.ir.values import (
     load_at,
     numbers,
 )
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.syntax.tree import Junction, RelationOp
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ carries a `Frame` from left to right and replaces it where one of them stands.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pfcompile.facts import link_layouts
 from pfcompile.ir.values import Const, add, const
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from pfcompile.facts.link_layouts import LinkLayout

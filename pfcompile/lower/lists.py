@@ -6,9 +6,9 @@ that keeps ten thousand of them as quick to compile as one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pfcompile.lazy_dataclasses import dataclass, replace
 from pfcompile.lower import addresses, transport
 from pfcompile.syntax.tree import Direction
 

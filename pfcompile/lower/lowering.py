@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import ip_protocols, isis, link_protocols
 from pfcompile.facts.link_layouts import layout
 from pfcompile.ir.values import variables
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.lower import iso, transport
 from pfcompile.lower.arithmetic import relation
 from pfcompile.lower.context import Context, Options

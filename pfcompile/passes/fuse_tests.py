@@ -17,6 +17,7 @@ pays is counted.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Branch, Graph, Label, Reject, Test, rebuild_with, successors
 from pfcompile.ir.values import Arithmetic, Const, Load, Value, arithmetic, const, load
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.passes.search import improve
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ Each block moves once, in one walk.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
@@ -29,7 +30,6 @@ from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Branch, Builder, Graph, Label, Test, rebuild_with, successors
 from pfcompile.ir.ranges import RangeList, complement, normal, prefix_range
 from pfcompile.ir.values import Arithmetic, Const, Numbers, Value, numbers
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.passes.fold import canonical, decide
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ or from bytes before those that it looks at. Whether it pays is counted.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -49,7 +50,6 @@ from pfcompile.ir.values import (
     variable,
     variables,
 )
-from pfcompile.lazy_dataclasses import dataclass, field
 from pfcompile.passes.expand_sets import comparisons
 from pfcompile.passes.search import improve
 

@@ -12,10 +12,10 @@ share a base and differ by a constant cannot be equal and need no tie.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.prove.solver import z3
 from pfcompile.prove.words import (
     Condition,

@@ -10,11 +10,11 @@ gives 0 here, may a kernel return something else; what it returns then is told w
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from pfcompile.cbpf.interpreter import run
 from pfcompile.errors import InternalError, ProgramError
-from pfcompile.lazy_dataclasses import dataclass, replace
 from pfcompile.prove.packet import GREATEST_LENGTH, SymbolicPacket, all_within
 from pfcompile.prove.result import Undecided, Witness
 from pfcompile.prove.solver import z3

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Unpack
 
-from pfcompile.lazy_dataclasses import dataclass, replace
 from pfcompile.prove.question import Limits, Question
 from pfcompile.prove.result import Undecided, Witness
 from pfcompile.prove.verdicts import ALL_ACCEPT, DIFFER, ONLY_FIRST, ONLY_SECOND

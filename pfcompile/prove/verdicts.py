@@ -6,10 +6,10 @@ that the programs return, for a packet that the solver has found.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.prove.solver import z3
 from pfcompile.prove.words import Condition, Word, both, choose, either, equal, negation
 

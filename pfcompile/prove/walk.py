@@ -19,6 +19,7 @@ What is decided here, as the language and libpcap's interpreter do, and where ke
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
@@ -36,7 +37,6 @@ from pfcompile.cbpf.isa import (
 from pfcompile.errors import ProgramError
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
-from pfcompile.lazy_dataclasses import dataclass, field
 from pfcompile.prove.packet import Address, SymbolicPacket
 from pfcompile.prove.words import (
     Condition,

@@ -6,9 +6,8 @@ Source: wireshark-filter(4) and Wireshark's display filter reference, against pc
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
-
-from pfcompile.lazy_dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ Source: pcap-filter(7); libpcap 1.11's grammar as its behaviour shows it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pfcompile.errors import Span
 from pfcompile.ir.arithmetic import ArithmeticOp
-from pfcompile.lazy_dataclasses import replace
 from pfcompile.syntax import inherit, tree
 from pfcompile.syntax.keywords import TOKENS
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts.named_constants import NAMED_CONSTANTS
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.syntax import keywords
 from pfcompile.syntax.display_filters import capture_filter
 from pfcompile.syntax.keywords import KEYWORDS

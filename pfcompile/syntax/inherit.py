@@ -11,10 +11,10 @@ an identifier are known only on the way down from the top::
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pfcompile.errors import Span
-from pfcompile.lazy_dataclasses import dataclass, replace
 from pfcompile.syntax import tree
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ Source: pcap-filter(7); libpcap 1.11's scanner as its behaviour shows it.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -16,7 +17,6 @@ from ply import lex
 
 from pfcompile.errors import FilterError, Span
 from pfcompile.facts.named_constants import NAMED_CONSTANTS
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.syntax.keywords import BAD, KEYWORDS, OPERATORS, TOKENS
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ run time they are only read, never checked against the grammar or written (a tes
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from ply import yacc
 
 from pfcompile.errors import FilterError
-from pfcompile.lazy_dataclasses import dataclass
 from pfcompile.syntax import grammar, inherit, parsetab, tree
 from pfcompile.syntax.default_reductions import consistent_states
 from pfcompile.syntax.lexer import tokenize

@@ -9,11 +9,11 @@ Source: pcap-filter(7); pcap's grammar as libpcap 1.11 reads it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from pfcompile.errors import Span
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from pfcompile.ir.arithmetic import ArithmeticOp

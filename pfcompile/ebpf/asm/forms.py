@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.ebpf.asm.tokens import Token, Word, tokens
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

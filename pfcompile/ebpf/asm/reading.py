@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,7 +21,6 @@ from pfcompile.ebpf.asm.ubpf import UBPF
 from pfcompile.ebpf.asm.writing import RAW
 from pfcompile.ebpf.isa import Instruction, Kind, Row
 from pfcompile.errors import ProgramError, Span
-from pfcompile.lazy_dataclasses import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,7 +17,6 @@ from pfcompile.ebpf.check.values import (
     Value,
 )
 from pfcompile.ebpf.isa import Condition
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.ebpf.check import accesses, stack
@@ -22,7 +23,6 @@ from pfcompile.ebpf.check.values import (
 )
 from pfcompile.ebpf.isa import ARGUMENTS, R0, R1
 from pfcompile.ebpf.maps.vocabulary import MapType
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.check.states import State

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -15,7 +16,6 @@ from pfcompile.ebpf.check.values import UNSET, ContextArea, PacketArea, Pointer
 from pfcompile.ebpf.check.walk import Observer, TooMuchError, Walk
 from pfcompile.ebpf.isa import Callee, Instruction
 from pfcompile.ebpf.structure import check_structure
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,6 +6,7 @@ walks match names while they go, and a name that would have to match two others 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from pfcompile.ebpf.check.states import (
 from pfcompile.ebpf.check.transfer import operate
 from pfcompile.ebpf.check.values import UNSET, PacketArea, Pointer, Unset, Value
 from pfcompile.ebpf.isa import Arithmetic
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.isa import R10, Callee, Kind
 from pfcompile.ebpf.structure import target_of
 from pfcompile.errors import InternalError
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pfcompile.ebpf.arithmetic import signed
@@ -20,7 +21,6 @@ from pfcompile.ebpf.check.values import (
     describe,
 )
 from pfcompile.ebpf.isa import Arithmetic
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.check.states import State

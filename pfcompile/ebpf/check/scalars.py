@@ -6,6 +6,7 @@ two scalars which hold the same knowledge tend to be equal.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -13,7 +14,6 @@ from pfcompile.ebpf.arithmetic import MASK32, MASK64, signed
 from pfcompile.ebpf.check import bounds, tnum
 from pfcompile.ebpf.check.bounds import Bounds, everything
 from pfcompile.ebpf.check.tnum import ANY, Tnum
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 _ROUNDS: Final = 3
 """How often knowledge goes round: more changes nothing that programs depend on."""

@@ -5,13 +5,13 @@ Source: bpf-helpers(7); linux/bpf.h, enum bpf_func_id.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.machine.contexts import SK_BUFF, XDP_MD
 from pfcompile.ebpf.maps.vocabulary import MapType
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,6 +6,7 @@ been written.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from pfcompile.ebpf.check.scalars import UNKNOWN, Scalar, between, constant
 from pfcompile.ebpf.check.states import CELL_BYTES, FULL, Cell, State, cell_of
 from pfcompile.ebpf.check.transfer import operate
 from pfcompile.ebpf.isa import Arithmetic
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.check.scalars import Scalar
 from pfcompile.ebpf.check.values import UNSET, Pointer, StackArea, Value
 from pfcompile.ebpf.isa import R6, R10, REGISTERS, STACK_SIZE
-from pfcompile.lazy_dataclasses import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -39,7 +40,6 @@ from pfcompile.ebpf.isa import (
     wide_value,
 )
 from pfcompile.ebpf.maps.vocabulary import MapType
-from pfcompile.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,6 +5,7 @@ Source: linux/bpf.h for the contexts; kernel/bpf/verifier.c for the limits of Li
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.ebpf.check.signatures import SIGNATURES, Signature
 from pfcompile.ebpf.isa import MAX_CALL_FRAMES, STACK_SIZE
 from pfcompile.ebpf.machine.contexts import SK_BUFF, XDP_MD, Layout, Pointer
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

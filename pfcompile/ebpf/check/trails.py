@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.asm import disassemble
@@ -9,7 +10,6 @@ from pfcompile.ebpf.check.faults import CheckRefusal
 from pfcompile.ebpf.check.states import CELL_BYTES, FULL, State
 from pfcompile.ebpf.check.values import Unset, describe
 from pfcompile.ebpf.isa import STACK_SIZE
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

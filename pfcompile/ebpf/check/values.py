@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.ebpf.check.scalars import ZERO, Scalar
 from pfcompile.ebpf.maps.vocabulary import MapFlag
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.maps.vocabulary import MapSpec

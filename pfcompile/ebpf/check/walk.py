@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -28,7 +29,6 @@ from pfcompile.ebpf.check.states import CELL_BYTES, State
 from pfcompile.ebpf.check.steps import Next, Place, step, unproved_step
 from pfcompile.ebpf.check.trails import Trail, refusal
 from pfcompile.ebpf.isa import STACK_SIZE
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,6 +11,7 @@ Source: libbpf's documentation; `struct bpf_map_def` for the older way, numbers 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf import btf
@@ -18,7 +19,6 @@ from pfcompile.ebpf.elf import sections
 from pfcompile.ebpf.maps.kinds import PAGE_BYTES, create
 from pfcompile.ebpf.maps.vocabulary import MapFlag, MapSpec, MapType
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,6 +11,7 @@ Documentation/bpf/llvm_reloc.rst of Linux.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,6 @@ from elftools.construct import ConstructError
 from elftools.elf.structs import ELFStructs
 
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,13 +5,13 @@ Loaders want what is called in `.text`, each function with a symbol, and calls a
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.elf.format import Relocation
 from pfcompile.ebpf.isa import Callee, Instruction, Kind, Wide
 from pfcompile.ebpf.structure import check_structure, target_of
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,7 @@ Source: Documentation/bpf/llvm_reloc.rst of Linux; RFC 9669, sections 4.3.2 and 
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.elf.format import UNDEFINED, Relocation
@@ -24,7 +25,6 @@ from pfcompile.ebpf.isa import (
 )
 from pfcompile.ebpf.structure import target_of
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,6 @@ from pfcompile.ebpf.machine.code import Environment
 from pfcompile.ebpf.machine.helpers import HELPERS
 from pfcompile.ebpf.program import EbpfProgram
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,9 +5,8 @@ Sources: libbpf's documentation, "Program Types and ELF Sections"; linux/bpf.h f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
-
-from pfcompile.lazy_dataclasses import dataclass
 
 _XDP_HAS_FRAGS: Final = 1 << 5
 """BPF_F_XDP_HAS_FRAGS, linux/bpf.h."""

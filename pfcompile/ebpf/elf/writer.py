@@ -13,6 +13,7 @@ Source: System V ABI, chapter 4; libbpf's documentation; found by trying with bp
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from elftools.construct import Container
@@ -23,7 +24,6 @@ from pfcompile.ebpf.elf.format import EXECUTABLE, layouts
 from pfcompile.ebpf.elf.functions import Piece, cut
 from pfcompile.ebpf.isa import SLOT_BYTES, encode
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,13 +7,13 @@ the registers and returns the closure to go on with.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from pfcompile.ebpf.isa import R6, R10
 from pfcompile.ebpf.machine.faults import Fault
 from pfcompile.ebpf.machine.memory import FIRST_MAP_REGION, REGION_BITS, Memory
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

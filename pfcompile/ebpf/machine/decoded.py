@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from pfcompile.ebpf.structure import target_of
 from pfcompile.errors import InternalError, ProgramError
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.isa import Instruction, Row

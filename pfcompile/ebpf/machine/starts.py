@@ -8,6 +8,7 @@ piece; if not, or if a number is out of its range, `enter` raises ProgramError.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pfcompile.ebpf.machine.contexts import SK_BUFF, XDP_MD, Context, Layout, Pointer
@@ -19,7 +20,6 @@ from pfcompile.ebpf.machine.memory import (
     Memory,
 )
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,6 +5,7 @@ Source: linux/bpf.h; the limits were found by trying MAP_CREATE (Linux 6.18).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,6 @@ from pfcompile.ebpf.maps.programs import ProgramArray
 from pfcompile.ebpf.maps.rings import PerfEventArray, RingBuffer
 from pfcompile.ebpf.maps.vocabulary import U32, Map, MapFlag, MapSpec, MapType
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,11 +6,11 @@ Source: bpf-helpers(7); linux/bpf.h; Documentation/bpf/ringbuf.rst of Linux.
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.maps.vocabulary import Update
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.maps.vocabulary import MapSpec

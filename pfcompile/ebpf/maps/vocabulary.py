@@ -5,10 +5,9 @@ Source: linux/bpf.h, enum bpf_map_type and what stands beside it; bpf(2).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final, Protocol
-
-from pfcompile.lazy_dataclasses import dataclass
 
 
 class MapType(IntEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.ebpf.builder import Builder
@@ -28,7 +29,6 @@ from pfcompile.ebpf.translate.registers import (
     A,
 )
 from pfcompile.ebpf.translate.targets import Call, Constant, Extent, Field
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from pfcompile.ebpf.isa import Register

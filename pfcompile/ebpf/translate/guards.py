@@ -19,6 +19,7 @@ Where no packet is long enough, or only `ret #0` follows, the need is `NEVER`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
@@ -33,7 +34,6 @@ from pfcompile.cbpf.isa import (
 )
 from pfcompile.cbpf.notation import signed
 from pfcompile.ebpf.isa import HEADER_OFFSETS
-from pfcompile.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,6 +6,7 @@ there ask for none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -24,7 +25,6 @@ from pfcompile.ebpf.translate.registers import (
 )
 from pfcompile.ebpf.translate.targets import Access
 from pfcompile.errors import InternalError
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,13 +6,13 @@ the actions), linux/pkt_cls.h; net/core/filter.c for what the metadata words of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import Ancillary
 from pfcompile.errors import ProgramError
-from pfcompile.lazy_dataclasses import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
