@@ -338,7 +338,7 @@ def filter_captures(
     try:
         for source, items in captures:
             matchers.path = name_of(source)
-            whole = _until_damage(items, on_damage)
+            whole = until_damage(items, on_damage)
             if not scan(whole, matchers, destinations, tally, plan.limit):
                 return
     except _OutputFailedError as failure:
@@ -456,7 +456,7 @@ class _OutputFailedError(Exception):
         self.error = error
 
 
-def _until_damage(
+def until_damage(
     items: Iterator[Item | Run | Counted], on_damage: Callable[[CaptureError], None]
 ) -> Iterator[Item | Run | Counted]:
     """Yield what is whole; errors of this input go to `on_damage`.
