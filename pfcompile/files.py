@@ -130,7 +130,15 @@ def program_for(
     """Return what compiles `text` for a link type (DLT value) and snaplen of a capture file."""
 
     def compiled(dlt: int, snaplen: int) -> Program:
-        return compile_text(text, dlt, snaplen, optimize=optimize, savefile=True, resolver=resolver)
+        return compile_text(
+            text,
+            dlt,
+            snaplen,
+            optimize=optimize,
+            savefile=True,
+            resolver=resolver,
+            max_instructions=None,  # no kernel is to run it
+        )
 
     return compiled
 

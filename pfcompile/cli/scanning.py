@@ -208,6 +208,7 @@ class Scan:
                     savefile=True,
                     resolver=resolver,
                     protochain_headers=self.protochain_headers,
+                    max_instructions=None,  # no kernel is to run it
                 )
 
             return compiled
