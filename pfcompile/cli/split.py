@@ -70,7 +70,12 @@ def command(
                 yield [_Nothing() for _ in texts]
                 return
             going = _Going(len(outputs), tell)
-            yield [opened.enter_context(_open_one(each, chosen, going)) for each in outputs]
+            ones = [opened.enter_context(_open_one(each, chosen, going)) for each in outputs]
+            try:
+                yield ones
+            except BaseException:
+                _begin_all(ones)
+                raise
 
     def report(tally: Tally) -> None:
         if not outputs:
@@ -113,6 +118,13 @@ def _status_of(output: str) -> os.stat_result:
     return os.fstat(1) if output == STANDARD_OUTPUT else Path(output).stat()
 
 
+def _begin_all(ones: Sequence[_One]) -> None:
+    """Let no older file stay beside outputs that have been begun."""
+    if any(one.writer.kept for one in ones):
+        for one in ones:
+            one.writer.kept = True
+
+
 class _Going:
     """The outputs that have not failed."""
 
@@ -130,24 +142,29 @@ class _Going:
 
 
 class _One:
-    """An output whose failing leaves the others going."""
+    """An output whose failing leaves the others going.
+
+    Attributes:
+        writer: Writes it.
+        failed: Whether it takes nothing any more.
+    """
 
     def __init__(self, writer: AutomaticWriter, going: _Going) -> None:
-        self._writer = writer
+        self.writer = writer
         self._going = going
         self.failed = False
 
     def write(self, item: Item) -> None:
         """Take an item."""
-        self._unless_failed(self._writer.write, item)
+        self._unless_failed(self.writer.write, item)
 
     def write_run(self, run: Run, number: int) -> None:
         """Take what a scan has kept."""
-        self._unless_failed(self._writer.write_run, run, number)
+        self._unless_failed(self.writer.write_run, run, number)
 
     def flush(self) -> None:
         """Hand on what is finished."""
-        self._unless_failed(self._writer.flush)
+        self._unless_failed(self.writer.flush)
 
     def _unless_failed(self, act: Callable[..., None], *arguments: Any) -> None:
         if self.failed:
