@@ -1,0 +1,150 @@
+"""Records of a ring's packets, made by native code."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.captures.layouts import PcapLayout
+from pfcompile.captures.pcap import CAPTURED_FIRST
+from pfcompile.captures.scans import NO_LIMIT, ROW, SLACK, Memory, Reads, Rows, Wanted
+from pfcompile.errors import InternalError
+from pfcompile.jit.ring.filter import behind_metadata
+from pfcompile.jit.ring.walk import WORDS, module
+from pfcompile.jit.scan.machine import Code
+from pfcompile.jit.scan.scanner import Scan, Scanner
+from pfcompile.kernel.blocks import Copied, Limits, RecordFormat, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pfcompile.cbpf.isa import Instruction
+    from pfcompile.kernel.blocks import Walk
+
+_FUNCTION: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_MATCHED: Final = ROW.index("matched")
+_ROW_BYTES: Final = 8 * len(ROW)
+_LAYOUT: Final = PcapLayout("<", CAPTURED_FIRST, 16, 1 << 30, 1_000_000_000)
+_WANTED: Final = Wanted(rows=Rows.ALL)
+_MOST: Final = (1 << 31) - 1
+
+
+class NativeCopier:
+    """Makes records of a block's packets; a `kernel.blocks.Copier`.
+
+    It is for one thread at a time; while it works, other threads run.
+    """
+
+    def __init__(
+        self,
+        address: int,
+        block_bytes: int,
+        shape: Shape,
+        *,
+        snaplen: int,
+        interface: int = 0,
+        instructions: Sequence[Instruction] | None = None,
+        cached: bool = True,
+    ) -> None:
+        """Compile, or take what was compiled before.
+
+        Args:
+            address: The ring in this process's memory.
+            block_bytes: The size of its blocks.
+            shape: What records are made.
+            snaplen: Bytes to keep of each packet.
+            interface: The interface's number in a pcapng file.
+            instructions: The filter that the kernel could not run.
+            cached: Whether compiled code may be taken from the user's cache, and is kept there.
+
+        Raises:
+            ImportError: There is no llvmlite; and what else it raises where it cannot serve.
+            ProgramError: The filter is one for the interpreter only.
+        """
+        self._address = address
+        judged = instructions is not None
+        self._loop = _Loop(module(shape, judged=judged, annotated=False), block_bytes, cached)
+        self._loop.set("snaplen", snaplen)
+        self._loop.set("interface", interface)
+        self._verdicts: _Verdicts | None = None
+        if instructions is not None:
+            self._verdicts = _Verdicts(instructions, shape, block_bytes, cached=cached)
+            self._loop.set("row.step", _ROW_BYTES)
+
+    def copy(self, walk: Walk, limits: Limits) -> Copied:
+        """Go on from a place in a block; see `kernel.blocks.Copier`."""
+        loop = self._loop
+        at = self._address + walk.offset
+        if self._verdicts is not None:
+            loop.set("row", self._verdicts.of(at, walk.left))
+        copied = loop.run(at, walk.left, limits)
+        walk.offset = loop.get("at") - self._address
+        walk.left = loop.get("left")
+        return copied
+
+
+class _Loop:
+    """The native loop with its words and the memory that it writes to."""
+
+    def __init__(self, text: str, block_bytes: int, cached: bool) -> None:
+        self._code = Code(text, "ring", cached=cached)
+        self._function = _FUNCTION(self._code.address)
+        self._state = (ctypes.c_uint64 * len(WORDS))()
+        self.memory = bytearray(block_bytes + SLACK)
+        self._out = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self._view = memoryview(self.memory).toreadonly()
+        move = ctypes.cast(ctypes.CDLL(None).memmove, ctypes.c_void_p).value
+        self.set("memmove", move or 0)
+
+    def set(self, word: str, number: int) -> None:
+        self._state[WORDS.index(word)] = number
+
+    def get(self, word: str) -> int:
+        return int(self._state[WORDS.index(word)])
+
+    def run(self, at: int, left: int, limits: Limits) -> Copied:
+        """Walk packets from an address on."""
+        out = self._out
+        words = {
+            "at": at,
+            "left": left,
+            "out": out,
+            "taken": 0,
+            "packets": limits.packets,
+            "last": out + max(0, limits.room),
+            "until": limits.until,
+        }
+        for word, number in words.items():
+            self.set(word, number)
+        self._function(ctypes.addressof(self._state))
+        return Copied(self._view[: self.get("out") - out], self.get("taken"))
+
+
+class _Verdicts:
+    """What a filter says of the packets of a block."""
+
+    def __init__(
+        self, instructions: Sequence[Instruction], shape: Shape, block_bytes: int, *, cached: bool
+    ) -> None:
+        annotated = Shape(RecordFormat.PCAP, shape.header, None)
+        text = module(annotated, judged=False, annotated=True)
+        self._loop = _Loop(text, block_bytes, cached)
+        self._loop.set("snaplen", _MOST)
+        scanner = Scanner([[behind_metadata(instructions)]], _LAYOUT, _WANTED, cached=cached)
+        self._scan = Scan(_LAYOUT, _WANTED, 1)
+        self._scan.use(scanner)
+        self._rows = (ctypes.c_char * 0)()
+
+    def of(self, at: int, count: int) -> int:
+        """Return the address of the verdict on the packet at an address; others follow."""
+        records, _ = self._loop.run(at, count, Limits())
+        end = len(records)
+        memory = Memory(self._loop.memory, 0, end, 0, 0, end)
+        self._scan.forget_kept()
+        stopped, _, _ = self._scan.scan(memory, Reads(-1, 0), NO_LIMIT)
+        if stopped != end:
+            raise InternalError(f"a scan of a ring's block has stopped at byte {stopped} of {end}")
+        rows = self._scan.rows()
+        self._rows = (ctypes.c_char * rows.nbytes).from_buffer_copy(rows.cast("B"))
+        return ctypes.addressof(self._rows) + 8 * _MATCHED
+

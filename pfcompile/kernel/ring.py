@@ -1,0 +1,410 @@
+"""Packets from an interface through memory that the kernel shares: a TPACKET_V3 ring.
+
+The kernel fills blocks, each with many packets, and hands over one that is full or has waited for
+its time; who reads it gives it back. So a wake-up is for hundreds of packets, and none is copied by
+a system call. As in `packet_socket`, the filter is attached before the socket is bound.
+
+A filter that the kernel cannot run stays with the reader: the kernel then takes all packets.
+
+Sources: Documentation/networking/packet_mmap.rst; net/packet/af_packet.c of Linux 6.18.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import socket
+import struct
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from pfcompile.cbpf.isa import ANCILLARY_BASE, MAX_INSTRUCTIONS, Ancillary, Instruction, Op
+from pfcompile.errors import KernelError
+from pfcompile.kernel import cooked, socket_filter
+from pfcompile.kernel.abi import (
+    BLOCK_STATUS,
+    PACKET_FANOUT,
+    PACKET_FANOUT_FLAG_UNIQUEID,
+    PACKET_FANOUT_HASH,
+    PACKET_IGNORE_OUTGOING,
+    PACKET_RX_RING,
+    PACKET_STATISTICS,
+    PACKET_VERSION,
+    SOL_PACKET,
+    TP_STATUS_USER,
+    TPACKET_BLOCK_DESC,
+    TPACKET_REQ3,
+    TPACKET_STATS_V3,
+    TPACKET_V3,
+)
+from pfcompile.kernel.hardware_types import ARPHRD_LOOPBACK, capture_link_type, cooked_header
+from pfcompile.kernel.interfaces import ANY, Interface, find_interface
+from pfcompile.kernel.opening import (
+    Statistics,
+    bind,
+    enter_promiscuous_mode,
+    interface_lost,
+    open_socket,
+)
+from pfcompile.kernel.refusals import Operation, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from pfcompile.facts.link_types import LinkType
+
+MAX_SNAPLEN: Final = 262144
+"""The most bytes of a packet that are kept, and how many are when nobody says, as in tcpdump."""
+
+DEFAULT_BUFFER_BYTES: Final = 16 << 20
+"""The ring's size. It takes up a burst of 100,000 small packets, for as long as a reader that
+shares its processor with the sender may have to wait for it."""
+
+BLOCK_BYTES: Final = 256 * 1024
+"""A block's size: what is read stays in the second-level cache, and the longest packet fits."""
+
+_FRAME_BYTES: Final = 2048
+"""The kernel wants a number here and does not use it, in this version."""
+
+_REJECT: Final = (Instruction(Op.RET_K, 0, 0, 0),)
+_ACCEPT: Final = (Instruction(Op.RET_K, 0, 0, MAX_SNAPLEN),)
+
+_COUNT: Final = struct.Struct("@I")
+
+_EXPANSION: Final = 12
+"""So many of its own instructions the kernel makes of one, at most (bpf_convert_filter)."""
+_LEAST_OPTMEM: Final = 1 << 18
+
+_SETTLED_SECONDS: Final = 1
+"""So long after the kernel has begun to filter, what another processor has let in is over."""
+
+_PATIENCE: Final = 4
+"""A block under way is handed over within two timeouts; nobody waits for longer than this many."""
+
+
+class Direction(Enum):
+    """Which packets are captured, by the words of tcpdump's -Q."""
+
+    BOTH = "inout"
+    IN = "in"
+    OUT = "out"
+
+
+class Block(NamedTuple):
+    """A block of the ring that is the reader's until it is released.
+
+    Attributes:
+        number: Which one.
+        first: Where in the ring its first packet is.
+        count: How many packets it has.
+    """
+
+    number: int
+    first: int
+    count: int
+
+
+class Fanout:
+    """Rings that share the packets of an interface, each flow in one of them."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def join(self, sock: socket.socket) -> None:
+        """Add a ring, which is bound already; raises OSError."""
+        if self._number is None:
+            option = (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_UNIQUEID) << 16
+            sock.setsockopt(SOL_PACKET, PACKET_FANOUT, option)
+            self._number = sock.getsockopt(SOL_PACKET, PACKET_FANOUT) & 0xFFFF
+        else:
+            sock.setsockopt(SOL_PACKET, PACKET_FANOUT, self._number | PACKET_FANOUT_HASH << 16)
+
+
+class Ring:
+    """A capture on one interface, or on `any`; a context manager.
+
+    Attributes:
+        interface: What is captured on.
+        link_type: What each packet begins with, and so what the filter must be compiled for.
+        header: What is put before packets that come without their own; or None.
+        memory: The blocks.
+        user_filter: What the reader has to filter with; None where the kernel does it.
+        user_reason: Why.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        instructions: Sequence[Instruction],
+        *,
+        promiscuous: bool = True,
+        buffer_bytes: int = DEFAULT_BUFFER_BYTES,
+        timeout_ms: int = 100,
+        direction: Direction = Direction.BOTH,
+        fanout: Fanout | None = None,
+    ) -> None:
+        """Start capturing.
+
+        Args:
+            interface: A name, a number from the list of interfaces, or `any`.
+            instructions: A filter for the interface's link type. What it returns for a match is
+                how many bytes are captured.
+            promiscuous: Ask for packets to other hosts as well; `any` cannot.
+            buffer_bytes: The ring's size, rounded up to two blocks at least.
+            timeout_ms: When a block is handed over that is not full.
+            direction: Which packets.
+            fanout: What the ring shares its interface's packets with. Then nothing is captured
+                until `start` is called.
+
+        Raises:
+            KernelError: No such interface; CAP_NET_RAW is missing; the interface is down, or of
+                a kind that cannot be captured; the filter was refused.
+            ProgramError: The filter cannot be represented.
+        """
+        self.interface: Interface = find_interface(interface)
+        self.link_type: LinkType = capture_link_type(self.interface)
+        self.header = cooked_header(self.link_type)
+        self.user_filter: Sequence[Instruction] | None = None
+        self.user_reason = ""
+        self.memory: mmap.mmap | None = None
+        self._timeout_ms = timeout_ms
+        self._direction = direction
+        self._instructions = instructions
+        self._blocks = max(2, -(-buffer_bytes // BLOCK_BYTES))
+        self._next = 0
+        self._received = self._dropped = 0
+        self._leaves_user_filter_at: int | None = None
+        self._ended: OSError | None = None
+        self._ends_at = 0.0
+        self._status: list[ctypes.c_uint32] = []
+        self._socket = open_socket(cooked=self.header is not None)
+        try:
+            self._configure()
+            if fanout is None:
+                self.exchange(instructions)
+            else:
+                socket_filter.attach(_REJECT, self._socket)
+            bind(self._socket, self.interface)
+            if fanout is not None:
+                self._join(fanout)
+            if promiscuous and self.interface.name != ANY:
+                enter_promiscuous_mode(self._socket, self.interface)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def address(self) -> int:
+        """Where in this process's memory the ring is."""
+        return ctypes.addressof(self._status[0]) - BLOCK_STATUS
+
+    @property
+    def timeout(self) -> float:
+        """When a block is handed over that is not full, in seconds."""
+        return self._timeout_ms / 1000
+
+    def fileno(self) -> int:
+        """Return the socket's file descriptor, for poll()."""
+        return self._socket.fileno()
+
+    def start(self) -> None:
+        """Let packets into a ring that shares them, once all that share are there.
+
+        Raises:
+            KernelError: The filter was refused.
+        """
+        self.exchange(self._instructions)
+
+    def exchange(self, instructions: Sequence[Instruction]) -> None:
+        """Filter with another program from now on, at no moment with none.
+
+        What is in the ring already has passed the one before.
+
+        Raises:
+            KernelError: The kernel refused; the filter before stays.
+            ProgramError: The filter cannot be represented.
+        """
+        program, reason = self._for_kernel(instructions)
+        if program is not None:
+            try:
+                socket_filter.attach(program, self._socket)
+            except KernelError as error:
+                if error.errno != errno.ENOMEM:
+                    raise
+                reason = str(error)
+            else:
+                self._kernel_filters(instructions)
+                return
+        # First the reader filters, then the kernel no longer does.
+        self.user_filter, self.user_reason = instructions, reason
+        self._leaves_user_filter_at = None
+        socket_filter.attach(self._directed(_ACCEPT), self._socket)
+        if program is None:
+            return
+        try:  # where there was room for one program, but not for two
+            socket_filter.attach(program, self._socket)
+        except KernelError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+        else:
+            self._kernel_filters(instructions)
+
+    def take(self) -> Block | None:
+        """Return the next block; None where the kernel has not handed it over.
+
+        Raises:
+            KernelError: The interface went down or away, and all packets before were taken.
+        """
+        assert self.memory is not None
+        if not self._status[self._next].value & TP_STATUS_USER:
+            if self._ended is not None and self.is_empty():
+                raise interface_lost(self._socket, self.interface, self._ended) from self._ended
+            return None
+        start = self._next * BLOCK_BYTES
+        _, count, offset, _, seconds, _ = TPACKET_BLOCK_DESC.unpack_from(self.memory, start)
+        if self._leaves_user_filter_at is not None and seconds > self._leaves_user_filter_at:
+            self.user_filter, self._leaves_user_filter_at = None, None
+        return Block(self._next, start + offset, count)
+
+    def release(self, block: Block) -> None:
+        """Give a block back to the kernel."""
+        assert self.memory is not None
+        # The kernel sets the count anew, but perhaps not at once; until then it must not mislead.
+        _COUNT.pack_into(self.memory, block.number * BLOCK_BYTES + BLOCK_STATUS + 4, 0)
+        self._status[block.number].value = 0
+        self._next = (block.number + 1) % self._blocks
+
+    def is_empty(self) -> bool:
+        """Return whether there is no packet in the ring, also none in a block under way."""
+        assert self.memory is not None
+        if self._status[self._next].value & TP_STATUS_USER:
+            return False
+        start = self._next * BLOCK_BYTES
+        _, count, *_ = TPACKET_BLOCK_DESC.unpack_from(self.memory, start)
+        return int(count) == 0
+
+    def end(self) -> None:
+        """Let nothing more in; what is in the ring can still be taken."""
+        socket_filter.attach(_REJECT, self._socket)
+        self._ends_at = time.monotonic() + self.timeout * _PATIENCE
+
+    def is_done(self) -> bool:
+        """Return whether the ring is empty after `end`."""
+        if self._status[self._next].value & TP_STATUS_USER:
+            return False
+        return self.is_empty() or time.monotonic() > self._ends_at
+
+    def look_for_loss(self) -> None:
+        """Find out what is wrong, when poll() says that something is (POLLERR)."""
+        number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            error = OSError(number, "")
+            if number not in {errno.ENETDOWN, errno.ENODEV}:
+                raise refused(Operation.RECEIVE, error, self.interface.name)
+            self._ended = error
+
+    def statistics(self) -> Statistics:
+        """Return what the kernel counted so far.
+
+        Raises:
+            KernelError: The socket is closed.
+        """
+        try:
+            counts = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, TPACKET_STATS_V3.size)
+        except OSError as error:
+            raise refused(Operation.CONFIGURE, error) from error
+        received, dropped, _ = TPACKET_STATS_V3.unpack(counts)
+        self._received += received
+        self._dropped += dropped
+        return Statistics(self._received, self._dropped)
+
+    def close(self) -> None:
+        """End the capture; calling it again does nothing."""
+        self._socket.close()
+        self._status.clear()
+        if self.memory is not None:
+            self.memory.close()
+            self.memory = None
+
+    def _configure(self) -> None:
+        """Have the kernel make the ring, and map it."""
+        size = self._blocks * BLOCK_BYTES
+        frames = size // _FRAME_BYTES
+        request = TPACKET_REQ3.pack(
+            BLOCK_BYTES, self._blocks, _FRAME_BYTES, frames, self._timeout_ms, 0, 0
+        )
+        # Packets that leave through the loopback interface come in again a moment later.
+        is_loopback = self.interface.hardware_type == ARPHRD_LOOPBACK
+        ignores = self._direction is Direction.IN or (
+            is_loopback and self._direction is Direction.BOTH
+        )
+        try:
+            if ignores:
+                self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+            self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+            self._socket.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
+            self.memory = mmap.mmap(self._socket.fileno(), size)
+        except OSError as error:
+            raise refused(Operation.CONFIGURE, error) from error
+        self._status = [
+            ctypes.c_uint32.from_buffer(self.memory, number * BLOCK_BYTES + BLOCK_STATUS)
+            for number in range(self._blocks)
+        ]
+
+    def _join(self, fanout: Fanout) -> None:
+        try:
+            fanout.join(self._socket)
+        except OSError as error:
+            raise refused(Operation.FANOUT, error, self.interface.name) from error
+
+    def _for_kernel(
+        self, instructions: Sequence[Instruction]
+    ) -> tuple[Sequence[Instruction] | None, str]:
+        """Return what of a program the kernel can run, and why not, where it is nothing."""
+        program: Sequence[Instruction] | None = instructions
+        if self.header is not None:
+            program = cooked.for_kernel(instructions, self.header)
+            if program is None:
+                return None, "the kernel does not show a filter all of the cooked header"
+        program = self._directed(program)
+        if len(program) > MAX_INSTRUCTIONS:
+            return None, f"it has more than {MAX_INSTRUCTIONS} instructions"
+        return program, ""
+
+    def _directed(self, program: Sequence[Instruction]) -> Sequence[Instruction]:
+        """Return a program that takes only what leaves, if that is wanted."""
+        if self._direction is not Direction.OUT:
+            return program
+        return (
+            Instruction(Op.LD_W_ABS, 0, 0, ANCILLARY_BASE + Ancillary.PKTTYPE),
+            Instruction(Op.JEQ_K, 1, 0, socket.PACKET_OUTGOING),
+            Instruction(Op.RET_K, 0, 0, 0),
+            Instruction(Op.LD_IMM, 0, 0, 0),
+            *program,
+        )
+
+    def _kernel_filters(self, instructions: Sequence[Instruction]) -> None:
+        """Note that the kernel does it from now on, and what is unfiltered in the ring."""
+        if self.user_filter is not None:
+            self.user_filter = instructions
+            self._leaves_user_filter_at = int(time.time()) + _SETTLED_SECONDS
+
+
+def sufficient_optmem(instructions: Sequence[Instruction]) -> int:
+    """Return a value of net.core.optmem_max with which a program can be attached, and exchanged."""
+    needed = 2 * 8 * _EXPANSION * len(instructions)
+    return max(_LEAST_OPTMEM, 1 << needed.bit_length())
