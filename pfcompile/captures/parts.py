@@ -34,10 +34,6 @@ PART: Final = 16 << 20
 than may wait in memory for being written."""
 
 
-PART_AHEAD: Final = 4 << 20
-"""Bytes of a part that are walked before what is kept of them is handed on."""
-
-
 class Begun(NamedTuple):
     """Where a part's first record is taken to start; None where none was found."""
 
@@ -107,7 +103,7 @@ def _find_start(file: LargeFile, start: int) -> int | None:
 def walk_exactly(file: LargeFile, place: Ended, stop: int | None) -> Iterator[Any]:
     """Walk a file from the start of a record on; yields at last where that has ended."""
     window = Window(FileRange(file.descriptor, place.offset), file.path, start=place.offset)
-    manner = replace(manner_for(file.scans, NO_LIMIT), ahead=PART_AHEAD, stop=stop)
+    manner = replace(manner_for(file.scans, NO_LIMIT), stop=stop)
     section = deepcopy(place.section)
     header = file.structure.header
     if header is not None:

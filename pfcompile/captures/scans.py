@@ -30,11 +30,12 @@ load from there before it knows whether a packet has those bytes."""
 ROW: Final = ("offset", "data", "ticks", "captured", "wire", "interface", "matched")
 """What a scan can take down of a packet, 64 bits each: where its record starts in the file and its
 bytes in the block, its time, captured and wire length, where the words of its interface start
-(bytes from the first), and a bit for each filter that it matches."""
+(bytes from the first; and `UNTIMED`), and a bit for each filter that it matches."""
 
 
-UNTIMED: Final = (1 << 64) - 1
-"""The ticks in a row of a packet that has no time."""
+UNTIMED: Final = 1
+"""Added to `interface` in the row of a packet that has no time, whose ticks say nothing; no number
+of ticks could tell, since each may be a time."""
 
 
 class Rows(Enum):
@@ -125,12 +126,8 @@ class Scans(Protocol):
     """
 
     @property
-    def keeps(self) -> bool:
-        """Whether matching records are kept, or only counted."""
-
-    @property
-    def times(self) -> bool:
-        """Whether times are taken down, and in pcapng the sums of each interface."""
+    def wanted(self) -> Wanted:
+        """What is taken down of packets."""
 
     def pcap(self, header: PcapHeader) -> BlockScan | None:
         """Return a scan of a pcap file, with nothing counted."""

@@ -126,12 +126,8 @@ class Filter:
             return self._filtered(items, _CollectedRuns(copies=keep), limit)
 
     @property
-    def keeps(self) -> bool:
-        return self._wanted.copies
-
-    @property
-    def times(self) -> bool:
-        return True
+    def wanted(self) -> Wanted:
+        return self._wanted
 
     def pcap(self, header) -> Scan:
         self._dlts = [header.interface.dlt]

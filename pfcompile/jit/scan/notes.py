@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapngLayout
-from pfcompile.captures.scans import ROW, UNTIMED, Rows
+from pfcompile.captures.scans import ROW, Rows
 from pfcompile.jit.scan.records import POSITION, interface_place
 
 if TYPE_CHECKING:
@@ -217,6 +217,8 @@ class _Row(Note):
         if record.interface:
             inside = text.value(f"ptrtoint ptr {record.interface} to i64")
             interface = text.value(f"sub i64 {inside}, %interfaces.word")
+            untimed = text.value(f"zext i1 {judged.records.is_untimed(text)} to i64")
+            interface = text.value(f"add i64 {interface}, {untimed}")  # UNTIMED is 1
         matched = "0"
         for number, match in enumerate(judged.matches):
             bit = text.value(f"zext i1 {match} to i64")
@@ -226,7 +228,7 @@ class _Row(Note):
         values = {
             "offset": text.value(f"add i64 {POSITION}, %base"),
             "data": text.value(f"sub i64 {body}, {block}"),
-            "ticks": judged.records.ticks(text, str(UNTIMED)),
+            "ticks": judged.records.ticks(text, "0"),
             "captured": record.captured,
             "wire": text.value(f"zext i32 {record.wire} to i64"),
             "interface": interface,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pfcompile.captures import pcapng
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
 from pfcompile.captures.pcap import SMALLER_CAPTURED, WIRE_FIRST
+from pfcompile.jit.scan.text import FALSE
 
 if TYPE_CHECKING:
     from pfcompile.jit.scan.text import Text
@@ -57,6 +58,9 @@ class Records(Protocol):
             untimed: The number for a packet that has none.
         """
 
+    def is_untimed(self, text: Text) -> str:
+        """Write whether the packet has no time; return the bit's name."""
+
 
 @dataclass(frozen=True, slots=True)
 class PcapRecords:
@@ -95,6 +99,11 @@ class PcapRecords:
         seconds, fraction = (_wide(text, self.layout.byte_order, offset) for offset in (0, 4))
         whole = text.value(f"mul i64 {seconds}, {self.layout.ticks_per_second}")
         return text.value(f"add i64 {whole}, {fraction}")
+
+    def is_untimed(self, text: Text) -> str:
+        """Return the bit for a kind of record that always has a time."""
+        del text
+        return FALSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +196,12 @@ class PcapngRecords:
         high, low = (_wide(text, self.layout.byte_order, offset) for offset in (12, 16))
         upper = text.value(f"shl i64 {high}, 32")
         time = text.value(f"or i64 {upper}, {low}")
+        return text.value(f"select i1 {self.is_untimed(text)}, i64 {untimed}, i64 {time}")
+
+    def is_untimed(self, text: Text) -> str:
+        """Write whether it is a simple packet block."""
         kind = _word(text, self.layout.byte_order, 0)
-        simple = text.value(f"icmp eq i32 {kind}, {pcapng.SIMPLE_PACKET}")
-        return text.value(f"select i1 {simple}, i64 {untimed}, i64 {time}")
+        return text.value(f"icmp eq i32 {kind}, {pcapng.SIMPLE_PACKET}")
 
 
 def interface_filter(text: Text, record: Record) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.filtering import check_link_type
 from pfcompile.captures.layouts import Layout, PcapLayout, PcapngLayout
-from pfcompile.captures.scans import Rows
 from pfcompile.errors import ProgramError
 from pfcompile.facts.link_types import KNOWN_DLTS
 from pfcompile.jit.scan.scanner import Scan, Scanner
@@ -102,14 +101,12 @@ class CaptureScans:
     """The native scans of one capture; a `captures.scans.Scans`.
 
     Attributes:
-        keeps: Whether what is found of single packets is kept.
-        times: Whether times are taken down.
+        wanted: What is taken down of packets.
     """
 
     def __init__(self, scanners: Scanners, path: str) -> None:
         """Prepare for the capture of that name."""
-        self.keeps = scanners.wanted.copies or scanners.wanted.rows is not Rows.NONE
-        self.times = scanners.wanted.times
+        self.wanted = scanners.wanted
         self._scanners = scanners
         self._path = path
         self._link_types: dict[int, int] = {}  # in pcapng, with the snaplen of one interface
