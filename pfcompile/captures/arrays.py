@@ -90,9 +90,10 @@ def _from_rows(np: Any, run: Run) -> tuple[Any, ...]:
     rows = np.frombuffer(run.scan.rows(), np.uint64).reshape(-1, len(ROW)).T
     columns = dict(zip(ROW, rows, strict=True))
     times = np.zeros(rows.shape[1], np.int64)
-    numbers = columns["interface"] // INTERFACE_BYTES
+    numbers, flags = np.divmod(columns["interface"], np.uint64(INTERFACE_BYTES))
+    timed = flags & np.uint64(UNTIMED) == 0
     for number in np.unique(numbers):
-        chosen = (numbers == number) & (columns["ticks"] != UNTIMED)
+        chosen = (numbers == number) & timed
         interface = run.structure.interfaces[int(number)]
         times[chosen] = _nanoseconds(np, interface, columns["ticks"][chosen])
     matches = columns["matched"] != 0

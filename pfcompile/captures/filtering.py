@@ -23,7 +23,7 @@ from pfcompile.captures.rows import packets_of
 from pfcompile.captures.scans import NO_LIMIT, Counted, Run
 from pfcompile.captures.walking import walk_source
 from pfcompile.captures.writer import Format, open_writer
-from pfcompile.errors import CaptureError
+from pfcompile.errors import CaptureError, PfcompileError
 from pfcompile.facts.link_types import KNOWN_DLTS
 
 if TYPE_CHECKING:
@@ -403,7 +403,7 @@ def batches(
                         batch = []
             elif isinstance(item, PcapHeader | InterfaceBlock):
                 matchers.note(item.interface)
-    except CaptureError:
+    except PfcompileError:
         if batch:
             yield batch
         raise

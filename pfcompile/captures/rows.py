@@ -25,7 +25,7 @@ class Row(NamedTuple):
     Attributes:
         offset: Where its record starts in the file.
         data: Where its bytes start in the memory of its run.
-        ticks: Its time in its interface's unit; `UNTIMED` where it has none.
+        ticks: Its time in its interface's unit; None where it has none.
         captured: How many bytes were captured.
         wire: Its length on the wire.
         interface: Its interface.
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
     offset: int
     data: int
-    ticks: int
+    ticks: int | None
     captured: int
     wire: int
     interface: Interface
@@ -43,15 +43,16 @@ class Row(NamedTuple):
     @property
     def timestamp_ns(self) -> int:
         """Its time in nanoseconds since 1970; 0 where it has none."""
-        return 0 if self.ticks == UNTIMED else self.interface.nanoseconds(self.ticks)
+        return 0 if self.ticks is None else self.interface.nanoseconds(self.ticks)
 
 
 def rows_of(run: Run) -> Iterator[Row]:
     """Yield the rows of a run, before the next is asked for."""
     interfaces = run.structure.interfaces
     for offset, data, ticks, captured, wire, place, matched in _ROW.iter_unpack(run.scan.rows()):
-        interface = interfaces[place // INTERFACE_BYTES]
-        yield Row(offset, data, ticks, captured, wire, interface, matched)
+        number, flags = divmod(place, INTERFACE_BYTES)
+        time = None if flags & UNTIMED else ticks
+        yield Row(offset, data, time, captured, wire, interfaces[number], matched)
 
 
 def packets_of(run: Run) -> list[tuple[int, memoryview]]:
