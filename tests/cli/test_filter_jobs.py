@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -103,12 +104,10 @@ def test_an_interrupt_leaves_whole_records(tmp_path, start, large, jobs):
         interrupted += status == 130
         assert b"Traceback" not in told
         size = check_whole(out.read_bytes()) if status == 130 else size_of(out) - 24
-        # What it says that it has matched is what is there.
-        (matched,) = [
-            int(each.split()[0]) for each in told.decode().split(", ") if "matched" in each
-        ]
+        # It may have counted what it was about to write, but has written nothing uncounted.
+        (matched,) = re.findall(r"(\d+) matched", told.decode())
         chunks, rest = divmod(size, len(CHUNK))
-        assert matched == chunks * len(RECORDS) + sorted(ENDS).index(rest)
+        assert int(matched) >= chunks * len(RECORDS) + sorted(ENDS).index(rest)
     assert interrupted
 
 
