@@ -67,8 +67,12 @@ class Block:
             return
         size = os.fstat(descriptor).st_size
         if size - self._slack > self.offset:
+            try:
+                memory = mmap(descriptor, size, access=ACCESS_COPY)
+            except (OSError, ValueError):  # not every file can be mapped, but then it can be read
+                return
             self._mapped_to = size - self._slack
-            self.memory = mmap(descriptor, size, access=ACCESS_COPY)
+            self.memory = memory
             self.start = self.end = self.offset
             self._map_on()
 

@@ -113,15 +113,20 @@ class Filter:
         block_size: int = 1 << 18,
         keep=True,
         ahead=0,
+        mapped=False,
     ) -> Outcome:
-        """Filter a capture in blocks; with `ahead` one in a file, whose blocks follow natively."""
+        """Filter a capture in blocks.
+
+        With `ahead` it is one in a file, whose blocks follow natively; a file may also be mapped.
+        """
         self._wanted = Wanted(copies=keep, times=True, limit=limit is not None)
         self._dlts = []
         most = NO_LIMIT if limit is None else limit
-        manner = Manner(most, block_size, ahead=ahead, times=True)
-        with _file_of(content) if ahead else BytesIO(content) as stream:
+        manner = Manner(most, block_size, ahead=ahead, times=True, mapped=mapped)
+        in_file = mapped or ahead > 0
+        with _file_of(content) if in_file else BytesIO(content) as stream:
             window = Window(stream, "made", block_size=min(block_size, 1 << 18))
-            assert (window.descriptor is not None) == bool(ahead)
+            assert (window.descriptor is not None) == in_file
             items = _without_records(walk_window(window, self, manner))
             return self._filtered(items, _CollectedRuns(copies=keep), limit)
 
