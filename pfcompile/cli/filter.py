@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     type=click.Choice([each.value for each in Format]),
     help="Format of OUT; else as its name ends (.pcap, .pcapng), or as the first input.",
 )
+@click.option(
+    "--dask",
+    "address",
+    metavar="ADDRESS",
+    help="Filter on the workers of this dask scheduler, or, for 'local', with processes here; "
+    "OUT may be a folder.",
+)
 @click.option("-F", "expression_file", metavar="FILE", help="Read the expression from this file.")
 @click.argument("words", nargs=-1, metavar="[EXPR...]")
 def command(
@@ -50,6 +57,7 @@ def command(
     stats: bool,
     as_json: bool,
     write_format: str | None,
+    address: str | None,
     expression_file: str | None,
     words: tuple[str, ...],
     **options: Any,
@@ -63,6 +71,10 @@ def command(
     quiet = count or stats
     _check_usage(output, write_format, count=count, stats=stats, as_json=as_json)
     text = common.expression(words, expression_file)
+    if address is not None:
+        from pfcompile.cli.distributing import distribute  # noqa: PLC0415 - few need it
+
+        distribute(address, Scan(**options), text, output, write_format, count=count)
 
     @contextmanager
     def open_destinations(_tell: object) -> Iterator[Sequence[Destination]]:

@@ -152,7 +152,7 @@ class Scan:
             common.complain(error)
 
         try:
-            with _ended_like_interrupted():
+            with ended_like_interrupted():
                 programs = self._programs(texts, wanted, bar)
                 for each in unreadable:
                     on_error(each)
@@ -170,13 +170,13 @@ class Scan:
             common.forget_standard_output()
             sys.exit(status)
         except KeyboardInterrupt as interrupt:
-            ended_by = interrupt.number if isinstance(interrupt, _EndedError) else signal.SIGINT
+            ended_by = interrupt.number if isinstance(interrupt, EndedError) else signal.SIGINT
             status = STATUS_SIGNAL + ended_by
         except PfcompileError as error:
             common.complain(error)
             status = common.STATUS_FAILED
         standard_output.flush_or_forget()
-        click.echo(_summary(tally), err=True)
+        click.echo(summary(tally), err=True)
         sys.exit(status)
 
     def _check_usage(self, inputs: Sequence[Source], outputs: Sequence[str | None]) -> None:
@@ -261,7 +261,7 @@ def _which(error: FilterError, texts: Sequence[str]) -> str:
     return f"expression {texts.index(error.text) + 1} of {len(texts)}: "
 
 
-class _EndedError(KeyboardInterrupt):
+class EndedError(KeyboardInterrupt):
     """A signal has come that ends a command as an interrupt does."""
 
     def __init__(self, number: int) -> None:
@@ -270,7 +270,7 @@ class _EndedError(KeyboardInterrupt):
 
 
 @contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
+def ended_like_interrupted() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block by an exception, so that whole files are left.
 
     Where somebody else handles or ignores them, as with nohup, they are left alone; so they are
@@ -281,7 +281,7 @@ def _ended_like_interrupted() -> Iterator[None]:
         return
 
     def end(number: int, _frame: FrameType | None) -> None:
-        raise_between_writes(_EndedError(number))
+        raise_between_writes(EndedError(number))
 
     changed = []
     try:
@@ -295,7 +295,8 @@ def _ended_like_interrupted() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _summary(tally: Tally) -> str:
+def summary(tally: Tally) -> str:
+    """Return what is said at the end about the packets."""
     stats = tally.stats()
     matched = " + ".join(map(str, tally.counts))
     matched_bytes = counted(stats.matched_bytes, "byte")
