@@ -1,4 +1,4 @@
-"""`pfcompile capture`: packets from an interface, filtered in the kernel, into a file or as lines.
+"""`pfcompile capture`: packets from interfaces, filtered in the kernel, into files or as lines.
 
 The options are tcpdump's. Exit status: 0 when the capture ended as it was asked to, also by a
 signal or because nobody reads on; 1 where the kernel refused, the interface went away or the output
@@ -8,50 +8,39 @@ cannot be written; 2 for a bad expression or usage; 130 when a second signal bro
 from __future__ import annotations
 
 import os
-import signal
 import stat
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
 import click
 
-from pfcompile.captures import pcap
-from pfcompile.captures.output import STANDARD_OUTPUT, Output
-from pfcompile.captures.records import NANOSECONDS, Interface, PcapHeader, Record
-from pfcompile.captures.summary import summarize
-from pfcompile.captures.writer import NANOSECOND_DIALECT, AutomaticWriter
+from pfcompile.captures.output import STANDARD_OUTPUT
+from pfcompile.captures.writer import Format, named_format
 from pfcompile.cli import common
-from pfcompile.compiler import compile as compile_text
-from pfcompile.errors import KernelError, PfcompileError
+from pfcompile.cli.capturing import workers
+from pfcompile.cli.capturing.control import Control
+from pfcompile.cli.capturing.files import Files, Lines, Sink
+from pfcompile.cli.capturing.loop import Budget, Loop
+from pfcompile.cli.capturing.rotation import Rotation, size
+from pfcompile.cli.capturing.sources import Plan, Source, open_sources
+from pfcompile.errors import PfcompileError
+from pfcompile.kernel.blocks import RecordFormat
 from pfcompile.kernel.hardware_types import capture_link_type
-from pfcompile.kernel.interfaces import (
-    ANY_INTERFACE,
-    find_interface,
-    interfaces,
-    ipv4_netmask,
-)
-from pfcompile.kernel.packet_socket import (
-    DEFAULT_BUFFER_BYTES,
-    MAX_SNAPLEN,
-    Packet,
-    PacketSocket,
-)
+from pfcompile.kernel.interfaces import ANY_INTERFACE, find_interface, interfaces
+from pfcompile.kernel.ring import DEFAULT_BUFFER_BYTES, MAX_SNAPLEN, Direction
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
-    from pfcompile.names.answers import Resolver
-
-
-_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _KIBIBYTE: Final = 1024
+_FILE_TIMEOUT_MS: Final = 100
+_READER_TIMEOUT_MS: Final = 10
+"""How long a packet may wait in a block that does not fill: where somebody looks on, less."""
+_MOST_WORKERS: Final = 256
 
 
 @click.command("capture")
-@click.option("-i", "--interface", metavar="IFACE", help="Capture on IFACE, or on `any`.")
+@click.option(
+    "-i", "--interface", "names", multiple=True, metavar="IFACE", help="Capture on IFACE, or `any`."
+)
 @click.option("-w", "path", metavar="OUT", help="Write the packets to OUT; `-` is standard output.")
 @click.option("-c", "count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
 @click.option(
@@ -63,226 +52,209 @@ _KIBIBYTE: Final = 1024
     help=f"Keep SNAPLEN bytes of each packet; 0 is {MAX_SNAPLEN}.",
 )
 @click.option("-p", "plain", is_flag=True, help="Leave the interface out of promiscuous mode.")
+@click.option(
+    "-Q",
+    "direction",
+    type=click.Choice([each.value for each in Direction]),
+    default=Direction.BOTH.value,
+    help="Capture what comes in or goes out only.",
+)
 @click.option("-O", "unoptimized", is_flag=True, help="Do not run the optimiser.")
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE; SIGHUP: again.")
 @click.option("-n", "no_names", is_flag=True, help="Look no names up in the expression.")
 @common.protochain_headers_option
-@click.option("-U", "unbuffered", is_flag=True, help="Write each packet at once.")
+@click.option("-U", "unbuffered", is_flag=True, help="Write packets as soon as they come.")
 @click.option(
     "-B",
     "buffer_size",
     type=click.IntRange(1, 1 << 20),
     default=DEFAULT_BUFFER_BYTES // _KIBIBYTE,
     metavar="KIB",
-    help="Size of the kernel's queue in KiB.",
+    show_default=True,
+    help="Size of the ring that the kernel fills, for each interface.",
+)
+@click.option("-C", "file_bytes", callback=size, metavar="SIZE", help="Begin another file at SIZE.")
+@click.option(
+    "-G", "seconds", type=click.IntRange(min=1), metavar="SECONDS", help="And after SECONDS."
+)
+@click.option(
+    "-W",
+    "files",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With -C, write the first of N files again; with -G, end behind N.",
+)
+@click.option(
+    "--format", "form", type=click.Choice([each.value for each in Format]), help="Format of OUT."
+)
+@click.option("--comment", "comments", multiple=True, metavar="TEXT", help="Comment on it, pcapng.")
+@click.option(
+    "--fanout",
+    "worker_count",
+    type=click.IntRange(1, _MOST_WORKERS),
+    default=1,
+    metavar="N",
+    help="Share the packets among N workers, which write OUT.0, OUT.1, ...",
 )
 @click.option("-D", "list_interfaces", is_flag=True, help="List the interfaces and exit.")
 @click.argument("words", nargs=-1, metavar="[EXPR]...")
 def command(
     *,
-    interface: str | None,
+    names: tuple[str, ...],
     path: str | None,
     count: int | None,
     snaplen: int,
     plain: bool,
+    direction: str,
     unoptimized: bool,
     file: str | None,
     no_names: bool,
     protochain_headers: int,
     unbuffered: bool,
     buffer_size: int,
+    file_bytes: int | None,
+    seconds: int | None,
+    files: int | None,
+    form: str | None,
+    comments: tuple[str, ...],
+    worker_count: int,
     list_interfaces: bool,
     words: tuple[str, ...],
 ) -> None:
-    """Capture packets from an interface that match EXPR.
+    """Capture packets from interfaces that match EXPR.
 
     Without -w, prints a line for each. SIGINT and SIGTERM end the capture cleanly; how many
-    packets there were, and how many the kernel had to drop, is then said on standard error.
+    packets there were, and how many the kernel had to drop, is then said on standard error, and
+    meanwhile with SIGUSR1. SIGHUP reads FILE again.
     """
     if list_interfaces:
         for row in (*interfaces(), ANY_INTERFACE):
             click.echo(str(row))
         return
-    if interface is None:
-        names = ", ".join(row.name for row in (*interfaces(), ANY_INTERFACE))
-        raise click.UsageError(f"capture on which interface? -i one of: {names}")
-    if path == STANDARD_OUTPUT and sys.stdout.isatty():
-        raise click.UsageError("a capture is not written to a terminal")
+    if not names:
+        known = ", ".join(row.name for row in (*interfaces(), ANY_INTERFACE))
+        raise click.UsageError(f"capture on which interface? -i one of: {known}")
+    rotation = Rotation(file_bytes, seconds, files)
+    chosen = _format(path, form, comments)
+    _check_output(path, rotation, worker_count)
     text = common.expression(words, file)
+    at_once = unbuffered or not _is_file(path)
+    plan = Plan(
+        text,
+        snaplen=snaplen or MAX_SNAPLEN,
+        optimize=not unoptimized,
+        resolver=common.resolver(no_names=no_names),
+        protochain_headers=protochain_headers,
+        promiscuous=not plain,
+        buffer_bytes=buffer_size * _KIBIBYTE,
+        timeout_ms=_READER_TIMEOUT_MS if at_once else _FILE_TIMEOUT_MS,
+        direction=Direction(direction),
+        format=chosen,
+        native=path is not None,
+    )
     try:
-        with _open(
-            interface,
-            text,
-            snaplen=snaplen or MAX_SNAPLEN,
-            optimize=not unoptimized,
-            resolver=common.resolver(no_names=no_names),
-            protochain_headers=protochain_headers,
-            promiscuous=not plain,
-            buffer_bytes=buffer_size * _KIBIBYTE,
-        ) as packets:
-            _run(packets, path, snaplen or MAX_SNAPLEN, count, unbuffered=unbuffered)
+        if path is not None and chosen is RecordFormat.PCAP:
+            _check_link_types(names)
+        opened = open_sources(plan, list(names), worker_count)
+        sources = [source for each in opened for source in each]
+        try:
+            sinks = [
+                _sink(path, each, rotation, comments, f".{number}" if worker_count > 1 else "")
+                for number, each in enumerate(opened)
+            ]
+            again = None if file == STANDARD_OUTPUT else file
+            _run(
+                opened, sinks, Control(sources, file=again, shows=path is not None), count, at_once
+            )
+        finally:
+            for source in sources:
+                source.close()
     except PfcompileError as error:
         common.fail(error)
     except KeyboardInterrupt:
         raise click.Abort from None
 
 
-def _open(
-    interface: str,
-    text: str,
-    *,
-    snaplen: int,
-    optimize: bool,
-    resolver: Resolver,
-    protochain_headers: int,
-    promiscuous: bool,
-    buffer_bytes: int,
-) -> PacketSocket:
-    """Compile the expression for the interface and start capturing.
-
-    A mistake in the expression is found before any privilege is needed.
-    """
-    where = find_interface(interface)
-    program = compile_text(
-        text,
-        link_type=capture_link_type(where).dlt,
-        snaplen=snaplen,
-        netmask=ipv4_netmask(where),
-        optimize=optimize,
-        live=True,
-        resolver=resolver,
-        protochain_headers=protochain_headers,
-    )
-    return PacketSocket(
-        where.name,
-        program.instructions,
-        snaplen=snaplen,
-        promiscuous=promiscuous,
-        buffer_bytes=buffer_bytes,
-    )
-
-
-class Sink(Protocol):
-    """Where captured packets go."""
-
-    def write(self, record: Record) -> None:
-        """Take one packet."""
-
-    def flush(self) -> None:
-        """Hand on what was taken."""
-
-    def close(self) -> None:
-        """Hand on what was taken, and end."""
-
-
-class Lines:
-    """Prints a line for each packet on standard output."""
-
-    def __init__(self) -> None:
-        self._output = Output(STANDARD_OUTPUT)
-
-    def write(self, record: Record) -> None:
-        """Print one packet."""
-        self._output.write(f"{summarize(record)}\n".encode())
-
-    def flush(self) -> None:
-        """Print what was taken."""
-        self._output.flush()
-
-    def close(self) -> None:
-        """Print what was taken."""
-        self._output.close()
-
-
-def _open_file(path: str, source: Interface) -> Sink:
-    """Start a capture file: pcap with nanoseconds, or pcapng where its name ends so."""
-    writer = AutomaticWriter(Output(path))
-    header = pcap.encode_header(NANOSECOND_DIALECT, source.linktype, source.snaplen)
-    writer.write(PcapHeader(header, NANOSECOND_DIALECT, source))
-    return writer
-
-
-def _record(packet: Packet, source: Interface) -> Record:
-    """Return a packet as the writers and the summary take it."""
-    raw = pcap.encode_record(NANOSECOND_DIALECT, *packet)
-    return Record(*packet, source, memoryview(raw), 0)
-
-
 def _run(
-    packets: PacketSocket, path: str | None, snaplen: int, count: int | None, *, unbuffered: bool
+    opened: list[list[Source]],
+    sinks: list[Sink],
+    control: Control,
+    count: int | None,
+    at_once: bool,
 ) -> None:
     """Move packets until there are `count` of them, a signal comes or the reader has gone."""
-    captured = 0
-    source = Interface(0, packets.link_type.linktype, snaplen, NANOSECONDS)
-    at_once = unbuffered or not _is_file(path)
-    sink = Lines() if path is None else _open_file(path, source)
-    with _ended_by_signals(packets):
-        sink.flush()  # a file has its header from the beginning, or cannot be written
-        _say_where(packets)
+    budget = Budget(count)
+    alone = len(opened) == 1
+    attend = control.attend if alone else lambda: None
+    control.loops = [
+        Loop(sources, sink, budget, at_once=at_once, attend=attend)
+        for sources, sink in zip(opened, sinks, strict=True)
+    ]
+    lost = False
+    with control.signals():
+        control.say_where()
         try:
-            for packet in _packets(packets, sink, count):
-                sink.write(_record(packet, source))
-                captured += 1
-                if at_once:
-                    sink.flush()
-            sink.close()
-        except KernelError:
-            sink.close()  # the interface is lost, but not what came before
-            raise
+            if alone:
+                control.loops[0].run()
+            else:
+                workers.run(control.loops, control)
         except BrokenPipeError:
             pass  # whoever reads has had enough, as with `| head`
         finally:
-            _say_counts(captured, packets)
+            control.say_counts()
+            for loop in control.loops:
+                for error in loop.lost:
+                    common.complain(error)
+                    lost = True
+    if lost:
+        sys.exit(common.STATUS_FAILED)
 
 
-def _packets(packets: PacketSocket, sink: Sink, count: int | None) -> Iterator[Packet]:
-    """Yield packets until there are `count`, or a signal comes; flush `sink` before each wait."""
-    left = count
-    while not packets.stopped and left != 0:
-        packet = packets.receive()
-        if packet is None:
-            sink.flush()
-            packets.wait()
-            continue
-        if left is not None:
-            left -= 1
-        yield packet
+def _sink(
+    path: str | None,
+    sources: list[Source],
+    rotation: Rotation,
+    comments: tuple[str, ...],
+    suffix: str,
+) -> Sink:
+    if path is None:
+        return Lines()
+    return Files(path, sources, rotation, comments=comments, suffix=suffix)
 
 
-@contextmanager
-def _ended_by_signals(packets: PacketSocket) -> Iterator[None]:
-    """End the capture with SIGINT or SIGTERM; a second one breaks off what still blocks."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        if packets.stopped:
-            raise KeyboardInterrupt
-        packets.stop()
-
-    before = {number: signal.signal(number, end) for number in _ENDING_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _format(path: str | None, form: str | None, comments: tuple[str, ...]) -> RecordFormat:
+    """Return what is asked for, or what the name of the output says, or pcap."""
+    if path is None:
+        if form is not None or comments:
+            raise click.UsageError("--format and --comment are about the file of -w")
+        return RecordFormat.PCAP
+    named = Format(form) if form is not None else named_format(path)
+    if named is None and comments:
+        named = Format.PCAPNG
+    if comments and named is Format.PCAP:
+        raise click.UsageError("a pcap file has no place for a comment; write pcapng")
+    return RecordFormat.PCAPNG if named is Format.PCAPNG else RecordFormat.PCAP
 
 
-def _say_where(packets: PacketSocket) -> None:
-    """Say on standard error what is captured."""
-    link_type = packets.link_type
-    place = "" if packets.filters_in_kernel else ", filtering outside the kernel"
-    click.echo(
-        f"listening on {packets.interface.name},"
-        f" link-type {link_type.name} ({link_type.description}){place}",
-        err=True,
-    )
+def _check_output(path: str | None, rotation: Rotation, worker_count: int) -> None:
+    """Raise UsageError where the output cannot be what is asked for."""
+    if path == STANDARD_OUTPUT and sys.stdout.isatty():
+        raise click.UsageError("a capture is not written to a terminal")
+    several = rotation.is_wanted or worker_count > 1
+    if several and path in {None, STANDARD_OUTPUT}:
+        raise click.UsageError("-C, -G and --fanout write several files: name them with -w")
+    if rotation.files is not None and not rotation.is_wanted:
+        raise click.UsageError("-W counts the files of -C or -G")
 
 
-def _say_counts(captured: int, packets: PacketSocket) -> None:
-    """Say on standard error how many packets there were."""
-    counts = packets.statistics()
-    click.echo(f"{captured} packets captured", err=True)
-    click.echo(f"{counts.received} packets received by filter", err=True)
-    click.echo(f"{counts.dropped} packets dropped by kernel", err=True)
+def _check_link_types(names: tuple[str, ...]) -> None:
+    """Raise UsageError where a pcap file cannot hold what comes."""
+    found = {capture_link_type(find_interface(name)).name for name in names}
+    if len(found) > 1:
+        kinds = " and ".join(sorted(found))
+        raise click.UsageError(
+            f"a pcap file has one link type, and these interfaces have {kinds}; write pcapng"
+        )
 
 
 def _is_file(path: str | None) -> bool:

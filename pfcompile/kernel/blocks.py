@@ -25,7 +25,6 @@ from pfcompile.kernel.cooked import Origin
 from pfcompile.kernel.hardware_types import ARPHRD_LOOPBACK
 from pfcompile.kernel.opening import TAG_OFFSETS
 
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from mmap import mmap

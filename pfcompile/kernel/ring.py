@@ -16,6 +16,7 @@ import errno
 import mmap
 import socket
 import struct
+import threading
 import time
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -99,12 +100,12 @@ class Block(NamedTuple):
     Attributes:
         number: Which one.
         first: Where in the ring its first packet is.
-        count: How many packets it has.
+        packets: How many it has.
     """
 
     number: int
     first: int
-    count: int
+    packets: int
 
 
 class Fanout:
@@ -176,6 +177,7 @@ class Ring:
         self._blocks = max(2, -(-buffer_bytes // BLOCK_BYTES))
         self._next = 0
         self._received = self._dropped = 0
+        self._counting = threading.Lock()
         self._leaves_user_filter_at: int | None = None
         self._ended: OSError | None = None
         self._ends_at = 0.0
@@ -323,14 +325,17 @@ class Ring:
         Raises:
             KernelError: The socket is closed.
         """
-        try:
-            counts = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, TPACKET_STATS_V3.size)
-        except OSError as error:
-            raise refused(Operation.CONFIGURE, error) from error
-        received, dropped, _ = TPACKET_STATS_V3.unpack(counts)
-        self._received += received
-        self._dropped += dropped
-        return Statistics(self._received, self._dropped)
+        with self._counting:
+            try:
+                counts = self._socket.getsockopt(
+                    SOL_PACKET, PACKET_STATISTICS, TPACKET_STATS_V3.size
+                )
+            except OSError as error:
+                raise refused(Operation.CONFIGURE, error) from error
+            received, dropped, _ = TPACKET_STATS_V3.unpack(counts)
+            self._received += received
+            self._dropped += dropped
+            return Statistics(self._received, self._dropped)
 
     def close(self) -> None:
         """End the capture; calling it again does nothing."""
@@ -375,12 +380,12 @@ class Ring:
         self, instructions: Sequence[Instruction]
     ) -> tuple[Sequence[Instruction] | None, str]:
         """Return what of a program the kernel can run, and why not, where it is nothing."""
-        program: Sequence[Instruction] | None = instructions
+        shown: Sequence[Instruction] | None = instructions
         if self.header is not None:
-            program = cooked.for_kernel(instructions, self.header)
-            if program is None:
-                return None, "the kernel does not show a filter all of the cooked header"
-        program = self._directed(program)
+            shown = cooked.for_kernel(instructions, self.header)
+        if shown is None:
+            return None, "the kernel does not show a filter all of the cooked header"
+        program = self._directed(shown)
         if len(program) > MAX_INSTRUCTIONS:
             return None, f"it has more than {MAX_INSTRUCTIONS} instructions"
         return program, ""

@@ -147,4 +147,3 @@ class _Verdicts:
         rows = self._scan.rows()
         self._rows = (ctypes.c_char * rows.nbytes).from_buffer_copy(rows.cast("B"))
         return ctypes.addressof(self._rows) + 8 * _MATCHED
-

@@ -69,9 +69,8 @@ _FIELDS: Final = {
     "address.length": (TPACKET3_ADDRESS + 11, 8),
     "address": (TPACKET3_ADDRESS + 12, 64),
 }
-"""Where struct tpacket3_hdr and the struct sockaddr_ll behind it have what is read, and its bits."""
+"""Where struct tpacket3_hdr and the struct sockaddr_ll behind it have what is read; its bits."""
 
-_SIZES: Final = {"B": 8, "H": 16, "I": 32}
 
 
 def module(shape: Shape, *, judged: bool, annotated: bool) -> str:

@@ -1,0 +1,221 @@
+"""Moves packets from some interfaces to where they go, a block at a time."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.errors import KernelError
+from pfcompile.kernel.abi import TPACKET3_HDR
+from pfcompile.kernel.blocks import NO_LIMIT, Limits, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pfcompile.cli.capturing.files import Sink
+    from pfcompile.cli.capturing.sources import Source
+    from pfcompile.kernel.ring import Block
+
+_LATE_SECONDS: Final = 1.0
+"""After a file's time is over, so long is waited for packets from before."""
+
+_LONGEST_WAIT: Final = 86400.0
+"""Seconds in a day: longer waits would not fit what poll(2) takes."""
+
+
+class Budget:
+    """How many packets are still wanted, by all loops together."""
+
+    def __init__(self, packets: int | None) -> None:
+        """Begin with so many; None for no limit."""
+        self._left = packets
+        self._lock = threading.Lock()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no more are wanted."""
+        return self._left == 0
+
+    @contextmanager
+    def spending(self) -> Iterator[tuple[int, Callable[[int], None]]]:
+        """Give how many may be taken, and what is to be told how many were."""
+        if self._left is None:
+            yield NO_LIMIT, lambda _packets: None
+            return
+        with self._lock:
+            yield self._left, self._spend
+
+    def _spend(self, packets: int) -> None:
+        assert self._left is not None
+        self._left -= packets
+
+
+class Loop:
+    """One worker.
+
+    Attributes:
+        sources: Where packets come from.
+        lost: The errors of interfaces that went away while others stayed.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        sink: Sink,
+        budget: Budget,
+        *,
+        at_once: bool,
+        attend: Callable[[], float | None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            sources: Where packets come from.
+            sink: Where they go.
+            budget: How many are wanted.
+            at_once: Whether somebody waits for each.
+            attend: Does what else is to be done; returns in how many seconds it is again, or None.
+        """
+        self.sources = list(sources)
+        self.lost: list[KernelError] = []
+        self._sink = sink
+        self._budget = budget
+        self._at_once = at_once
+        self._attend = attend
+        self._stopped = self._ends = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """End with what has come so far; may be called by a signal handler or a thread."""
+        self._stopped = True
+        self.wake()
+
+    def wake(self) -> None:
+        """End a wait."""
+        os.eventfd_write(self._wake, 1)
+
+    def run(self) -> None:
+        """Move packets until there are enough of them, or it is stopped.
+
+        Raises:
+            KernelError: The only interface is lost; what came before is in the file.
+            CaptureError: The output cannot be written.
+            BrokenPipeError: Nobody reads it any more.
+        """
+        try:
+            while not self._is_over():
+                if self._stopped and not self._ends:
+                    self._end()
+                if not self._move_all():
+                    self._sink.flush()
+                    if not self._is_over():
+                        self._wait()
+        except KernelError:
+            self._sink.close()  # the interface is lost, but not what came before
+            raise
+        self._sink.close()
+
+    def close(self) -> None:
+        """Let go of the interfaces."""
+        for source in self.sources:
+            source.close()
+        if self._wake >= 0:
+            os.close(self._wake)
+            self._wake = -1
+
+    def _is_over(self) -> bool:
+        if self._budget.is_spent:
+            return True
+        return self._ends and all(source.ring.is_done() for source in self.sources)
+
+    def _end(self) -> None:
+        self._ends = True
+        for source in self.sources:
+            source.ring.end()
+
+    def _move_all(self) -> bool:
+        """Move one block of each interface; return whether there was any."""
+        moved = False
+        for source in tuple(self.sources):
+            try:
+                block = source.ring.take()
+            except KernelError as error:
+                self._lose(source, error)
+                continue
+            if block is None:
+                continue
+            moved = True
+            self._move(source, block)
+            source.ring.release(block)
+            if self._budget.is_spent:
+                break
+        self._attend()
+        return moved
+
+    def _move(self, source: Source, block: Block) -> None:
+        """Move the packets of a block."""
+        walk = Walk(block.first, block.packets)
+        sink = self._sink
+        while True:
+            with self._budget.spending() as (packets, spend):
+                limits = Limits(packets, sink.room(), sink.until())
+                records, count = source.copy(walk, limits)
+                spend(count)
+            source.captured += count
+            if count:
+                sink.take(source, records)
+            if not walk.left or self._budget.is_spent:
+                break
+            # A file is full, or its time over.
+            if not sink.turn(_second_at(source, walk)):
+                self.stop()
+                break
+        if self._at_once:
+            sink.flush()
+
+    def _lose(self, source: Source, error: KernelError) -> None:
+        """Go on without an interface, if there is another."""
+        if len(self.sources) == 1:
+            raise error
+        self.lost.append(error)
+        self.sources.remove(source)
+
+    def _wait(self) -> None:
+        """Wait for a block, to be woken, or for the time of what else is to be done."""
+        poll = select.poll()
+        for source in self.sources:
+            poll.register(source.ring, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        waits = [self._attend()]
+        if self._ends:
+            waits.append(min(source.ring.timeout for source in self.sources) / 4)
+        deadline = self._sink.deadline() + _LATE_SECONDS
+        if not self._ends:
+            waits.append(max(0.0, deadline - time.time()))
+        seconds = min((wait for wait in waits if wait is not None), default=_LONGEST_WAIT)
+        events = dict(poll.poll(min(seconds, _LONGEST_WAIT) * 1000 + 1))
+        if events.pop(self._wake, 0):
+            os.eventfd_read(self._wake)
+        for source in self.sources:
+            if events.get(source.ring.fileno(), 0) & select.POLLERR:
+                source.ring.look_for_loss()
+        # Nothing may come any more that would end the file.
+        idle = not events and not self._ends
+        if idle and time.time() >= deadline and not self._sink.turn(int(time.time())):
+            self.stop()
+
+
+def _second_at(source: Source, walk: Walk) -> int:
+    """Return when the packet at a place came, in seconds from 1970."""
+    assert source.ring.memory is not None
+    _, seconds, *_ = TPACKET3_HDR.unpack_from(source.ring.memory, walk.offset)
+    return int(seconds)
