@@ -114,6 +114,36 @@ CORNERS = {
 }
 
 
+TAGGED = {
+    "vlan": "vlan 7",
+    "vlan or not": "tcp port 443 or (vlan and tcp port 443)",
+    "one tag": "ether proto 0x8100 and ether[14] & 1 = 0",
+    "mpls": "mpls and ether[15] & 1 = 0",
+    "pppoe": "pppoes and ether[20] & 1 = 0",
+    "a division before": "ether[12:2] / ether[20] = 0x8100",
+    "a load beyond before": "ether[100] + ether[12:2] = 0x8100",
+    "a computed load before": "ether[ether[13]:2] = 0x8100",
+    "a late load before": "ether[70:2] = 0x8100 and ether[12:2] = 0x8100",
+}
+
+
+@pytest.mark.parametrize("name", TAGGED)
+@pytest.mark.parametrize("optimize", [True, False])
+def test_tags(name, optimize):
+    """What is tested first is branched on, where nothing before it can end the filter."""
+    program = pfcompile.compile(TAGGED[name], optimize=optimize).instructions
+    rng = random.Random(f"tags-{SEED}")
+    packets = [each.data for each in packets_for(program, rng, 100)]
+    for _ in range(300):
+        data = bytearray(rng.randbytes(rng.choice((14, 15, 18, 22, 40, 60, 72, 101, 140))))
+        data[12:14] = rng.choice((b"\x81\x00", b"\x88\x47", b"\x88\x64", b"\x08\x00", b"\x00\x64"))
+        if len(data) > 20:
+            data[20] = rng.choice((0, 1, data[20]))
+        packets.append(bytes(data))
+    outcome = agree(Filter(program), file_of(packets), f"{TAGGED[name]}\n{RERUN}")
+    assert outcome.packets == len(packets)
+
+
 @pytest.mark.parametrize("name", CORNERS)
 def test_corners(name):
     program = (*(Instruction(code, 0, 0, k) for code, k in CORNERS[name]), A)

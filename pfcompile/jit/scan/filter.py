@@ -37,6 +37,7 @@ from pfcompile.jit.scan.text import FALSE, TRUE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pfcompile.jit.scan.flows import Conditions
     from pfcompile.jit.scan.sets import Switch
     from pfcompile.jit.scan.tables import Tables
     from pfcompile.jit.scan.text import Text
@@ -248,23 +249,21 @@ def write_filter(program: Filter, flow: Flow, packet: Packet, tables: Tables, be
                     arrivals[position + 1].append(Arrival(way, after))
 
 
-def write_start(program: Filter, flow: Flow, packet: Packet, known: int) -> Registers:
-    """Write what comes before the first test of a program, whose loads cannot fail.
+def write_start(
+    program: Filter, end: int, flow: Conditions, packet: Packet, known: int
+) -> Registers | None:
+    """Write what comes before the first test of a program, at position `end`.
 
     Returns:
-        What the registers hold then.
+        What the registers hold then; None where the filter may end before.
     """
-    registers = Registers(known=known)
-    for position in program.reached:
-        instruction = program.instructions[position]
-        row = ROW_OF[instruction.code]
-        after = None
-        if row.instruction_class is not Class.JMP:
-            after = _Operation(flow, packet, row, instruction, registers).after()
-        if after is None:
-            break
-        registers = after
-    return registers
+    registers: Registers | None = Registers(known=known)
+    for position in range(end):
+        if registers is not None:
+            instruction = program.instructions[position]
+            row = ROW_OF[instruction.code]
+            registers = _Operation(flow, packet, row, instruction, registers).after()
+    return registers if flow.always else None
 
 
 def write_test(

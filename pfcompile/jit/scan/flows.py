@@ -200,6 +200,11 @@ class Conditions(Flow):
         self.match = FALSE
         self._here = TRUE
 
+    @property
+    def always(self) -> bool:
+        """Whether control has come here for certain: nothing was tested, no guard was needed."""
+        return self._here == TRUE
+
     def join(self, position: int, arrivals: Sequence[Arrival]) -> Registers:
         """Choose by the ways' conditions, of which at most one holds."""
         del position

@@ -149,11 +149,13 @@ class _Verdicts:
         """Write one filter the fastest way; return its bit."""
         begin = Begin(0, Registers(known=known))
         position = program.tag_test
-        if position is None or max(program.constant_ends[:1], default=0) > known:
+        if position is None:
             return self._part(program, begin, name)
         text = self._text
         flow = Conditions(text)
-        registers = write_start(program, flow, self._packet, known)
+        registers = write_start(program, position, flow, self._packet, known)
+        if registers is None:
+            return self._part(program, begin, name)
         test, *ways = write_test(program, position, flow, self._tables, registers)
         text.act(f"br i1 {test}, label %{name}.0.way, label %{name}.1.way")
         found = []
