@@ -68,7 +68,7 @@ class Running:
             if not line:
                 raise SystemExit(f"{command[0]}: {self._told}")
             self._told += line
-        time.sleep(0.1)
+        time.sleep(_SETTLES_SECONDS)
         self._began = self._processor_seconds()
 
     def end(self, expected: list[bytes]) -> Result:

@@ -64,8 +64,9 @@ DEFAULT_BUFFER_BYTES: Final = 16 << 20
 """The ring's size. It takes up a burst of 100,000 small packets, for as long as a reader that
 shares its processor with the sender may have to wait for it."""
 
-BLOCK_BYTES: Final = 256 * 1024
-"""A block's size: what is read stays in the second-level cache, and the longest packet fits."""
+BLOCK_BYTES: Final = 512 * 1024
+"""A block's size. Half of it takes a third more processor time in waking up; more gains nothing.
+The longest packet fits."""
 
 _FRAME_BYTES: Final = 2048
 """The kernel wants a number here and does not use it, in this version."""
