@@ -15,7 +15,7 @@ from scapy.all import RawPcapReader
 from tests.kernel.namespaces import LEFT, Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 COMMAND = [
     sys.executable,
@@ -50,11 +50,15 @@ class Running:
 
 @contextlib.contextmanager
 def capture(
-    cable: Pair, *arguments: str, interface: str = LEFT, stdout: int | IO[bytes] = subprocess.PIPE
+    cable: Pair,
+    *arguments: str,
+    interface: str = LEFT,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    command: Sequence[str] = COMMAND[:-1],
 ) -> Iterator[Running]:
     process = cable.left.call(
         subprocess.Popen,
-        [*COMMAND, "-i", interface, *arguments],
+        [*command, "capture", "-i", interface, *arguments],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
         stdout=stdout,

@@ -6,7 +6,9 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,7 +168,7 @@ def test_files_by_time(cable: Pair, sender: socket.socket, tmp_path: Path) -> No
     files = sorted(tmp_path.iterdir())
     assert 2 <= len(files) <= 4
     assert [packet for file in files for packet in packets_of(file)] == frames
-    for file, following in zip(files, files[1:], strict=False):
+    for file, following in pairwise(files):
         with RawPcapReader(str(file)) as reader:
             seconds = [meta.sec for _, meta in reader]
         assert all(second < int(following.stem) for second in seconds)
@@ -329,3 +331,19 @@ def test_what_does_not_go_together_is_told(
     result = run(cable, "-i", LEFT, *arguments, "udp")
     assert result.returncode == 2, result.stderr
     assert words in result.stderr
+
+
+@pytest.mark.parametrize("suffix", ["pcap", "pcapng"])
+def test_without_llvmlite_the_file_is_the_same(
+    cable: Pair, sender: socket.socket, tmp_path: Path, suffix: str
+) -> None:
+    found = []
+    for blocked in ("", "sys.modules['llvmlite'] = None; "):
+        path = tmp_path / f"{bool(blocked)}.{suffix}"
+        script = f"import sys; {blocked}from pfcompile.cli import main; sys.exit(main())"
+        with capture(cable, "-w", str(path), "udp", command=(sys.executable, "-c", script)) as run_:
+            for size in (0, 1, 2, 3, 500):
+                sender.send(udp(53, bytes(size), vlan=size or None))
+            assert run_.end()[0] == 0
+        found.append([data for _, data in read(path)])
+    assert found[0] == found[1] == [udp(53, bytes(n), vlan=n or None) for n in (0, 1, 2, 3, 500)]

@@ -37,7 +37,7 @@ class Plan:
         timeout_ms: How long a packet may wait in it.
         direction: Which packets.
         format: What records are made.
-        native: Whether native code makes them.
+        native: Whether native code makes them; it filters in any case.
     """
 
     text: str
@@ -133,7 +133,7 @@ class Source:
     def _new_copier(self) -> Copier:
         ring, plan = self.ring, self.plan
         assert ring.memory is not None
-        if plan.native:
+        if plan.native or self._judges is not None:
             try:
                 from pfcompile.jit.ring import NativeCopier  # noqa: PLC0415 - lines need none
 

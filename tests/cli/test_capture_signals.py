@@ -1,0 +1,254 @@
+"""What `pfcompile capture` does when it is told something, or when it is ended."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import struct
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.capturing import (
+    COMMAND,
+    PROJECT,
+    SECONDS,
+    Running,
+    capture,
+    counts,
+    packets_of,
+    wait_until,
+)
+from tests.kernel.namespaces import LEFT, Pair, flood, pair, raw_sender, udp
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.netns
+
+LONG_LIST = "udp and (" + " or ".join(f"port {port}" for port in range(2, 12000, 11)) + ")"
+"""Too long for net.core.optmem_max as it is on most machines; without port 53 and with 2."""
+
+
+@pytest.fixture(scope="module")
+def cable() -> Iterator[Pair]:
+    with pair() as made:
+        yield made
+
+
+@pytest.fixture
+def sender(cable: Pair) -> Iterator[socket.socket]:
+    with raw_sender(cable) as sock:
+        yield sock
+
+
+def next_line(running: Running) -> str:
+    assert running.process.stderr is not None
+    return running.process.stderr.readline().decode()
+
+
+def promiscuity(name: str) -> int:
+    from pyroute2 import IPRoute  # noqa: PLC0415 - an extra
+
+    with IPRoute() as route:
+        (link,) = route.get_links(route.link_lookup(ifname=name)[0])
+        return int(link.get_attr("IFLA_PROMISCUITY"))
+
+
+def test_counts_are_said_on_request(cable: Pair, sender: socket.socket, tmp_path: Path) -> None:
+    path = tmp_path / "out.pcap"
+    with capture(cable, "-w", str(path), "udp port 53") as running:
+        for _ in range(3):
+            sender.send(udp(53, b"x"))
+        wait_until(lambda: len(packets_of(path)) == 3)
+        running.process.send_signal(signal.SIGUSR1)
+        assert next_line(running) == (
+            "3 packets captured, 3 packets received by filter, 0 packets dropped by kernel\n"
+        )
+        sender.send(udp(53, b"x"))
+        status, _, err = running.end()
+    assert status == 0
+    assert counts(err) == (4, 4, 0)
+
+
+def test_the_filter_is_exchanged(cable: Pair, sender: socket.socket, tmp_path: Path) -> None:
+    path, text = tmp_path / "out.pcap", tmp_path / "filter"
+    text.write_text("udp port 53", encoding="utf-8")
+
+    def send(content: bytes) -> None:
+        for port in (53, 54, 2):
+            sender.send(udp(port, content))
+
+    with capture(cable, "-U", "-F", str(text), "-w", str(path)) as running:
+        send(b"one")
+        text.write_text("udp port 54", encoding="utf-8")
+        running.process.send_signal(signal.SIGHUP)
+        assert next_line(running) == f"filtering with what {text} has now\n"
+        send(b"two")
+        text.write_text("udp prot 2", encoding="utf-8")
+        running.process.send_signal(signal.SIGHUP)
+        assert "prot" in next_line(running)
+        while "stays as it was" not in next_line(running):
+            pass
+        send(b"three")
+        text.unlink()
+        running.process.send_signal(signal.SIGHUP)
+        assert "stays as it was" in next_line(running)
+        status, _, _ = running.end()
+    assert status == 0
+    assert packets_of(path) == [udp(53, b"one"), udp(54, b"two"), udp(54, b"three")]
+
+
+def test_no_packet_is_unfiltered_while_the_filter_is_exchanged(
+    cable: Pair, sender: socket.socket, tmp_path: Path
+) -> None:
+    path, text = tmp_path / "out.pcap", tmp_path / "filter"
+    texts = ["udp port 53", f"{LONG_LIST}"]
+    text.write_text(texts[0], encoding="utf-8")
+    allowed = {udp(53, b"short list"), udp(2, b"long list")}
+    with capture(cable, "-F", str(text), "-w", str(path)) as running:
+        with flood(sender, *allowed, udp(54, b"neither")):
+            for number in range(1, 5):
+                text.write_text(texts[number % 2], encoding="utf-8")
+                running.process.send_signal(signal.SIGHUP)
+                while "filtering with" not in next_line(running):
+                    pass
+                time.sleep(0.1)
+        assert running.end()[0] == 0
+    found = packets_of(path)
+    assert set(found) == allowed
+
+
+def test_without_a_file_a_hangup_ends_it(
+    cable: Pair, sender: socket.socket, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.pcap"
+    with capture(cable, "-w", str(path), "udp port 53") as running:
+        sender.send(udp(53, b"x"))
+        assert running.end(signal.SIGHUP)[0] == 0
+    assert packets_of(path) == [udp(53, b"x")]
+
+
+@pytest.mark.parametrize("suffix", ["pcap", "lines"])
+def test_what_is_too_long_for_the_kernel_is_filtered_here(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "out.pcap"
+    with pair() as own, raw_sender(own) as sock:
+        set_optmem(own, 20480)
+        output = ("-w", str(path)) if suffix == "pcap" else ()
+        with capture(own, *output, LONG_LIST) as running:
+            assert "filtering outside the kernel" in running.first_line
+            told = next_line(running)
+            assert "natively: the filter of " in told
+            assert "too long for net.core.optmem_max" in told
+            for port in (2, 53, 13, 3):
+                sock.send(udp(port, b"x"))
+            time.sleep(0.1)
+            status, out, err = running.end()
+        assert status == 0
+        assert counts(err) == (2, 4, 0)
+        if suffix == "pcap":
+            assert packets_of(path) == [udp(2, b"x"), udp(13, b"x")]
+        else:
+            assert len(out.splitlines()) == 2
+        enough = int(told.rsplit("=", 1)[1])
+        set_optmem(own, enough)
+        with capture(own, "-c", "1", LONG_LIST) as running:
+            assert "outside" not in running.first_line
+            sock.send(udp(2, b"x"))
+            assert running.result()[0] == 0
+
+
+def set_optmem(cable: Pair, number: int) -> None:
+    # The files of a process are those of its namespace; since Linux 6.7 each has its own number.
+    script = f"echo {number} > /proc/sys/net/core/optmem_max"
+    done = cable.left.call(subprocess.run, ["sh", "-c", script], check=False, capture_output=True)
+    if done.returncode != 0:
+        pytest.skip(f"net.core.optmem_max cannot be set: {done.stderr!r}")
+
+
+def test_counts_are_live_on_a_terminal(cable: Pair, sender: socket.socket, tmp_path: Path) -> None:
+    path = tmp_path / "out.pcap"
+    controller, terminal = pty.openpty()
+    process = cable.left.call(
+        subprocess.Popen,
+        [*COMMAND, "-i", LEFT, "-w", str(path), "udp port 53"],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    try:
+        told = read_until(controller, b"listening on")
+        sender.send(udp(53, b"x"))
+        told = read_until(controller, b"1 packets captured, 1 packets received by filter, 0")
+        assert b"\r" in told
+        process.send_signal(signal.SIGINT)
+        told = read_until(controller, b"dropped by kernel\r\n")
+        assert b"\r\x1b[K1 packets captured\r\n" in told
+        assert process.wait(SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(controller)
+
+
+def read_until(descriptor: int, words: bytes) -> bytes:
+    told = b""
+    deadline = time.monotonic() + SECONDS
+    while words not in told:
+        assert time.monotonic() < deadline, told
+        told += os.read(descriptor, 4096)
+    return told
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_stays_behind_a_killed_capture(
+    cable: Pair, sender: socket.socket, tmp_path: Path, workers: int
+) -> None:
+    path = tmp_path / "out.pcap"
+    arguments = ("--fanout", str(workers), "-w", str(path), "udp port 53")
+    interfaces = cable.left.call(names)
+    with capture(cable, *arguments) as running:
+        files = sorted(tmp_path.iterdir())
+        assert len(files) == workers
+        assert cable.left.call(promiscuity, LEFT) == workers
+        with flood(sender, *(udp(53, b"x" * size) for size in (10, 100, 1000))):
+            wait_until(lambda: sum(file.stat().st_size for file in files) > 100_000)
+            running.process.kill()
+            running.process.wait()
+    assert cable.left.call(promiscuity, LEFT) == 0
+    assert cable.left.call(names) == interfaces
+    assert not Path("/proc/net/packet").exists() or packet_sockets(cable) == 0
+    for file in files:
+        content = file.read_bytes()
+        place = 24
+        # Only the very last record may be cut: if the process was killed while it was written.
+        while place + 16 <= len(content):
+            place += 16 + struct.unpack_from("<8xI", content, place)[0]
+        assert place + 16 > len(content)
+
+
+def names() -> list[str]:
+    import socket as sockets  # noqa: PLC0415 - the name is a type above
+
+    return [name for _, name in sockets.if_nameindex()]
+
+
+def packet_sockets(cable: Pair) -> int:
+    """Return how many packet sockets listen in the left namespace."""
+    text = cable.left.call(Path("/proc/thread-self/net/packet").read_text)
+    return len(text.splitlines()) - 1
+
+
+def test_a_capture_that_fails_leaves_nothing_behind(cable: Pair, tmp_path: Path) -> None:
+    with capture(cable, "-w", str(tmp_path / "out.pcap"), "udp") as running:
+        assert packet_sockets(cable) == 1
+        running.end()
+    assert packet_sockets(cable) == 0
+    assert cable.left.call(promiscuity, LEFT) == 0

@@ -1,0 +1,142 @@
+"""Rings on a veth pair, with programs made by hand."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import time
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, Instruction, Op
+from pfcompile.errors import KernelError
+from pfcompile.kernel import socket_filter
+from pfcompile.kernel.blocks import packet_at
+from pfcompile.kernel.opening import open_socket
+from pfcompile.kernel.ring import BLOCK_BYTES, Direction, Fanout, Ring, sufficient_optmem
+from tests.kernel.namespaces import LEFT, Pair, pair, raw_sender, udp
+from tests.kernel.programs import ACCEPT, REJECT, udp_to_port
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture(scope="module")
+def cable() -> Iterator[Pair]:
+    with pair() as made:
+        yield made
+
+
+@pytest.fixture
+def sender(cable: Pair) -> Iterator[socket.socket]:
+    with raw_sender(cable) as sock:
+        yield sock
+
+
+def packets(ring: Ring) -> Iterator[bytes]:
+    """Yield the packets that are in a ring, until no block comes for a while."""
+    while True:
+        block = ring.take()
+        if block is None:
+            poll = select.poll()
+            poll.register(ring, select.POLLIN)
+            if not poll.poll(300):
+                return
+            continue
+        place = block.first
+        for _ in range(block.packets):
+            assert ring.memory is not None
+            packet = packet_at(ring.memory, place)
+            place += packet.step
+            yield packet.data
+        ring.release(block)
+
+
+def test_blocks_come_round_again(cable: Pair, sender: socket.socket) -> None:
+    frame = udp(53, bytes(1400))
+    count = BLOCK_BYTES // (len(frame) + 200)
+    with cable.left.call(Ring, LEFT, udp_to_port(53), buffer_bytes=1, timeout_ms=10) as ring:
+        for _ in range(5):
+            for _ in range(count):
+                sender.send(udp(54, b"other"))
+                sender.send(frame)
+            assert list(packets(ring)) == [frame] * count
+        assert ring.statistics() == (5 * count, 0)
+        assert ring.is_empty()
+
+
+def test_a_trickle_is_seen_soon(cable: Pair, sender: socket.socket) -> None:
+    with cable.left.call(Ring, LEFT, udp_to_port(53), timeout_ms=10) as ring:
+        for _ in range(5):
+            began = time.monotonic()
+            assert ring.is_empty()
+            sender.send(udp(53, b"x"))
+            assert not ring.is_empty()
+            assert list(islice(packets(ring), 1)) == [udp(53, b"x")]
+            assert time.monotonic() - began < 0.2
+            list(packets(ring))
+
+
+def test_what_came_before_the_end_is_taken(cable: Pair, sender: socket.socket) -> None:
+    with cable.left.call(Ring, LEFT, udp_to_port(53), timeout_ms=50) as ring:
+        sender.send(udp(53, b"before"))
+        ring.end()
+        sender.send(udp(53, b"after"))
+        assert not ring.is_done()
+        assert list(packets(ring)) == [udp(53, b"before")]
+        assert ring.is_done()
+
+
+def test_workers_get_nothing_before_all_are_there(cable: Pair, sender: socket.socket) -> None:
+    fanout = Fanout()
+    rings = [
+        cable.left.call(Ring, LEFT, udp_to_port(53), timeout_ms=10, fanout=fanout) for _ in range(3)
+    ]
+    sender.send(udp(53, b"early"))
+    for ring in rings:
+        ring.start()
+    for _ in range(10):
+        sender.send(udp(53, b"shared"))
+    found = [list(packets(ring)) for ring in rings]
+    for ring in rings:
+        ring.close()
+    assert sorted(map(len, found)) == [0, 0, 10], "one flow, one worker"
+
+
+def test_the_longest_program_goes_with_what_is_called_sufficient() -> None:
+    loads = (Instruction(Op.LD_W_IND, 0, 0, 4), Instruction(Op.LDX_MSH, 0, 0, 14))
+    program = loads * ((MAX_INSTRUCTIONS - 1) // 2) + ACCEPT
+    with pair() as own:
+        number = sufficient_optmem(program)
+        script = f"echo {number} > /proc/sys/net/core/optmem_max"
+        if own.left.call(subprocess.run, ["sh", "-c", script], check=False).returncode != 0:
+            pytest.skip("net.core.optmem_max cannot be set")
+        with own.left.call(open_socket, cooked=False) as sock:
+            socket_filter.attach(program, sock)
+            socket_filter.attach(program, sock)
+
+
+def test_a_program_that_is_refused_leaves_the_one_before(
+    cable: Pair, sender: socket.socket
+) -> None:
+    with cable.left.call(Ring, LEFT, udp_to_port(53), timeout_ms=10) as ring:
+        with pytest.raises(KernelError):
+            ring.exchange((Instruction(Op.LD_IMM, 0, 0, 0),))
+        sender.send(udp(53, b"x"))
+        sender.send(udp(54, b"x"))
+        assert list(packets(ring)) == [udp(53, b"x")]
+        ring.exchange(REJECT)
+        sender.send(udp(53, b"x"))
+        assert not list(packets(ring))
+
+
+def test_what_leaves_can_be_left_out(cable: Pair, sender: socket.socket) -> None:
+    with cable.left.call(Ring, LEFT, ACCEPT, timeout_ms=10, direction=Direction.OUT) as ring:
+        sender.send(udp(53, b"incoming"))
+        assert not list(packets(ring))
+        assert ring.statistics() == (0, 0)
