@@ -229,11 +229,14 @@ def filter_file(
     Raises:
         FilterError: The expression is wrong for a link type in the file.
         CaptureError: A file cannot be read or written, or is damaged; what was whole is written.
-        ValueError: There is no such engine.
+        ValueError: There is no such engine, or `limit` or `jobs` is less than 1.
 
     Warns:
         RuntimeWarning: There is no native code, and the interpreter has filtered.
     """
+    if jobs < 1 or (limit is not None and limit < 1):
+        msg = "limit and jobs are at least 1"
+        raise ValueError(msg)
     programs = Programs(
         [program_for(text, optimize=optimize, resolver=resolver)],
         Engine(engine),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from mmap import ACCESS_COPY, mmap
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,13 @@ costs more calls than it saves; from 1 MB on, large packets take a sixth longer.
 
 MAPPED_AT_ONCE: Final = 16 << 20
 """Bytes of a mapped file that are scanned at a time."""
+
+_AT_ONCE: Final = 1 << 20
+"""Bytes that are asked of a file with the first call; as long as calls are short, each next asks
+twice as much."""
+
+_PATIENCE: Final = 0.05
+"""Seconds that a call may take: interrupts wait for it, and so does who looks at the progress."""
 
 _PAGE: Final = 4096
 """Bytes of a page of memory: copying to the start of one is fastest."""
@@ -37,7 +45,17 @@ class Block:
         end: Index behind the last byte that has been read.
     """
 
-    __slots__ = ("_mapped_to", "_reads_at", "_size", "_slack", "_window", "end", "memory", "start")
+    __slots__ = (
+        "_at_once",
+        "_mapped_to",
+        "_reads_at",
+        "_size",
+        "_slack",
+        "_window",
+        "end",
+        "memory",
+        "start",
+    )
 
     def __init__(self, window: Window, size: int, slack: int) -> None:
         """Take over what a window has in memory.
@@ -53,6 +71,7 @@ class Block:
         self._slack = slack
         self._reads_at = ROOM
         self._mapped_to: int | None = None
+        self._at_once = _AT_ONCE
         self.memory: bytearray | mmap = bytearray()
         self._take(taken)
 
@@ -78,7 +97,7 @@ class Block:
 
     def _map_on(self) -> None:
         assert self._mapped_to is not None
-        self._window.tell(len(self))
+        self._window.announce(len(self))
         self.end = min(self.end + MAPPED_AT_ONCE, self._mapped_to)
 
     def _take(self, taken: bytes) -> None:
@@ -124,13 +143,19 @@ class Block:
         wanted = 0
         if descriptor is not None and ahead and self._mapped_to is None:
             place = self.offset + len(self)
-            wanted = ahead if stop is None else max(0, min(ahead, stop - place))
+            wanted = min(ahead, self._at_once)
+            if stop is not None:
+                wanted = max(0, min(wanted, stop - place))
             self._make_room(self._reads_at + self._size)
-            self._window.tell(len(self))
+            self._window.announce(len(self))
         memory = Memory(self.memory, self.start, self.end, self.base, self._reads_at, self._size)
         reads = Reads(-1 if descriptor is None else descriptor, wanted)
-        before = self.offset
+        before, began = self.offset, time.monotonic()
         self.start, self.end, base = scan.scan(memory, reads, limit)
+        if time.monotonic() - began < _PATIENCE:
+            self._at_once *= 2
+        else:
+            self._at_once = max(self._at_once // 2, self._size)
         self._window.pass_over(base + self.start - before, read_to=base + self.end)
         return self.offset > before
 

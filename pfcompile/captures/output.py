@@ -16,6 +16,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fcntl import F_GETFL, fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -142,8 +143,8 @@ class Output:
         mode = os.fstat(descriptor).st_mode
         self._is_file = stat.S_ISREG(mode)
         self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
-        # Standard output may stand behind what a shell has written there already.
-        self._whole = os.lseek(descriptor, 0, os.SEEK_CUR) if self._is_file else 0
+        if self._is_file:
+            self._whole = _place_of_writes(descriptor)
         return descriptor
 
     def _send(self, piece: _Piece) -> None:
@@ -210,6 +211,17 @@ class Output:
             raise CaptureError(
                 f"cannot be written: {error.strerror or error}", self.path
             ) from error
+
+
+def _place_of_writes(descriptor: int) -> int:
+    """Return where in a file the next write goes.
+
+    Standard output may stand behind what a shell has written there already, or (`>>`) go to the
+    end, wherever it stands.
+    """
+    if fcntl(descriptor, F_GETFL) & os.O_APPEND:
+        return os.fstat(descriptor).st_size
+    return os.lseek(descriptor, 0, os.SEEK_CUR)
 
 
 class _Run(NamedTuple):
@@ -289,9 +301,9 @@ def _interrupts_held() -> Iterator[None]:
             signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
         yield
     finally:
+        _writing = False
         if callable(handler):
             signal.signal(signal.SIGINT, handler)
-        _writing = False
         errors = _put_off.copy()
         _put_off.clear()
         if callable(handler) and held:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Items: TypeAlias = Iterator[Item | Run | Counted]
 
 _MAY_WAIT: Final = 16
-"""Items of a task that is no part of a file that may wait to be asked for."""
+"""Items of a task that may wait to be asked for: four of a part, where other blocks are few."""
 
 
 def read_captures(
@@ -117,18 +117,28 @@ class _Ahead:
     def items(self, planned: _Planned, tell: Callable[[int], None]) -> Items:
         """Yield what a source is made of."""
         file, scans = planned.file, planned.scans
-        if file is None and not planned.tasks:
+        if file is not None:
+            yield from self._parts(planned, file, tell)
+        elif planned.tasks:
+            # Told before the wait, so that what was found before is handed on.
+            yield from planned.tasks[0].items(lambda: tell(planned.read))
+        else:
             yield from walk_source(planned.source, scans, manner_for(scans, NO_LIMIT), tell)
-            return
-        if file is None:
-            for item in planned.tasks[0].items():
-                tell(planned.read)
-                yield item
-            return
+
+    def _parts(self, planned: _Planned, file: LargeFile, tell: Callable[[int], None]) -> Items:
+        """Yield what a file is made of that was cut into parts."""
         yield from file.head
         place = Ended(file.start, file.structure.section)
         for start in file.starts():
             tell(place.offset)
+            if place.section != file.structure.section:
+                # Nor will those behind be right, which were walked for another section.
+                for task in planned.tasks:
+                    task.cancel()
+                for item in walk_exactly(file, place, None):
+                    if not isinstance(item, Ended):
+                        yield item
+                return
             task = planned.tasks[0]
             for item in _part(file, start, task, place):
                 if isinstance(item, Ended):
@@ -153,18 +163,19 @@ class _Ahead:
         planned = _Planned(source)
         try:
             planned.scans = scans = self._scans_for(source)
-            if not isinstance(source, (str, PathLike)) or source == STANDARD_INPUT:
-                return planned
-            planned.file = None if scans is None else open_large(source, scans)
+            if scans is None or not isinstance(source, (str, PathLike)) or source == STANDARD_INPUT:
+                return planned  # interpreting is no faster in threads; nor is reading a stream
+            planned.file = open_large(source, scans)
         except PfcompileError as error:  # to be raised when it is this source's turn
-            planned.tasks.append(self._crew.add(Task(partial(_fail, error))))
+            planned.tasks.append(self._crew.add(Task(partial(_fail, error), _MAY_WAIT)))
             return planned
         if planned.file is None:
             task = Task(partial(_walk_all, planned), _MAY_WAIT)
             planned.tasks.append(self._crew.add(task))
         else:
             for start in planned.file.starts():
-                task = Task(partial(_detached, walk_part(planned.file, start)))
+                items = partial(_detached, walk_part(planned.file, start))
+                task = Task(items, _MAY_WAIT)
                 planned.tasks.append(self._crew.add(task))
         return planned
 
@@ -186,7 +197,7 @@ def _part(file: LargeFile, start: int, task: Task, place: Ended) -> Iterator[Any
     items = task.items()
     begun = next(items)
     assert isinstance(begun, Begun)
-    if (begun.offset, file.structure.section) == place:
+    if begun.offset == place.offset:
         yield from items
     else:
         task.cancel()

@@ -127,13 +127,15 @@ def open_large(source: Source, scans: Scans) -> LargeFile | None:
     if path is None:
         return None
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe must not be opened
+            return None
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
         return None  # whoever opens it again says what is wrong
     file = None
     try:
         found = os.fstat(descriptor)
-        if stat.S_ISREG(found.st_mode) and found.st_size >= 2 * PART:
+        if found.st_size >= 2 * PART:
             file = _opened(name_of(source), descriptor, found.st_size, scans)
     finally:
         if file is None:

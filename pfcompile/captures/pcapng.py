@@ -58,6 +58,13 @@ PACKET_FIELDS: Final[dict[int, str]] = {
 of the timestamp, the captured length and the wire length, in that order."""
 
 
+_UNPACKERS: Final = {
+    (order, kind): struct.Struct(order + fields).unpack_from
+    for order in "<>"
+    for kind, fields in PACKET_FIELDS.items()
+}
+
+
 def is_packet(kind: int) -> bool:
     """Return whether blocks of a type have a packet."""
     return kind in PACKET_FIELDS or kind == SIMPLE_PACKET
@@ -161,16 +168,11 @@ def walk(window: Window, state: SectionState | None = None) -> Iterator[Item]:
             the offset is that block's start.
     """
     state = SectionState() if state is None else state
-    unpackers = {
-        (order, kind): struct.Struct(order + fields).unpack_from
-        for order in "<>"
-        for kind, fields in PACKET_FIELDS.items()
-    }
     for block in _blocks(window, state):
         interfaces = state.interfaces
         byte_order, kind, start, stop = block
         data = window.data
-        unpack = unpackers.get((byte_order, kind))
+        unpack = _UNPACKERS.get((byte_order, kind))
         if unpack is not None:
             number, high, low, captured, wire = unpack(data, start)
             if number >= len(interfaces):

@@ -31,7 +31,6 @@ __all__ = [
 Walked = TypeVar("Walked")
 
 MAGIC_LENGTH: Final = 4
-_SECTION_START: Final = pcapng.SECTION_HEADER.to_bytes(MAGIC_LENGTH)
 
 FOREIGN_MAGICS: Final[dict[bytes, str]] = {
     b"snoop": "it is a snoop capture",

@@ -216,9 +216,6 @@ class BlockScan(Protocol):
     def extents(self, interface: int) -> tuple[Extent, Extent]:
         """Return the extent of an interface's packets, and of those that the first filter keeps."""
 
-    def begin_section(self) -> None:
-        """Forget the interfaces."""
-
     def set_interface(self, index: int, chosen: int, snaplen: int) -> None:
         """Tell of an interface, a new one behind the others or one of them.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import select
 from typing import TYPE_CHECKING
 
 from pfcompile.captures.compression import LONGEST_MAGIC, find_compression
@@ -12,6 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pfcompile.captures.window import ByteStream
+
+
+def _poll_of(stream: ByteStream) -> select.poll | None:
+    """Return what waits for a stream that gives nothing instead of waiting; None for others."""
+    try:
+        descriptor = stream.fileno()  # type: ignore[attr-defined]  # many have none
+        if os.get_blocking(descriptor):
+            return None
+    except (AttributeError, OSError, ValueError):
+        return None
+    ready = select.poll()
+    ready.register(descriptor, select.POLLIN)
+    return ready
 
 
 class Peekable:
@@ -32,6 +47,7 @@ class Peekable:
         self._path = path
         self._start = b""
         self._given = 0
+        self._ready = _poll_of(stream)
         self._read: Callable[[int], bytes | None] = getattr(stream, "read1", stream.read)
         self._readinto: Callable[[memoryview], int | None] | None = getattr(
             stream, "readinto1", getattr(stream, "readinto", None)
@@ -62,6 +78,7 @@ class Peekable:
             memory[: len(block)] = block
             return len(block)
         try:
+            self._wait()
             count = self._readinto(memory) or 0
         except Exception as error:
             self._tell(error)
@@ -71,10 +88,16 @@ class Peekable:
 
     def _read_on(self, size: int) -> bytes:
         try:
+            self._wait()
             return self._read(size) or b""
         except Exception as error:
             self._tell(error)
             raise
+
+    def _wait(self) -> None:
+        """Wait for bytes, or the end, of a stream that would not."""
+        if self._ready is not None:
+            self._ready.poll()
 
     def _tell(self, error: Exception) -> None:
         """Raise a CaptureError for what is no `OSError`, or one without words."""

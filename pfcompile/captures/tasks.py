@@ -7,6 +7,8 @@ from contextlib import suppress
 from queue import Full, Queue, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pfcompile.errors import CaptureError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -27,12 +29,12 @@ _FINISHED: Final = object()
 class Task:
     """Something to walk; its row has what was found, then `_FINISHED`."""
 
-    def __init__(self, items: Callable[[], Iterable[Any]], length: int = 0) -> None:
+    def __init__(self, items: Callable[[], Iterable[Any]], length: int) -> None:
         """Prepare.
 
         Args:
             items: Walks it, on a thread of the crew.
-            length: How many items may wait; 0 for any number.
+            length: How many items may wait, at least 1.
         """
         self._items = items
         self._row: Queue[Any] = Queue(length)
@@ -50,13 +52,18 @@ class Task:
             self._put(_Error(error))
         self._put(_FINISHED, always=True)
 
-    def items(self) -> Iterator[Any]:
-        """Yield what the row has, as it comes."""
-        while (item := self._row.get()) is not _FINISHED:
+    def items(self, before_waiting: Callable[[], None] | None = None) -> Iterator[Any]:
+        """Yield what the row has, as it comes; `before_waiting` is called where it has nothing."""
+        while True:
+            if before_waiting is not None and self._row.empty():
+                before_waiting()
+            item = self._row.get()
+            if item is _FINISHED:
+                self._over = True
+                return
             if isinstance(item, _Error):
                 raise item.error
             yield item
-        self._over = True
 
     def cancel(self) -> None:
         """Let it stop soon; what its row has is not wanted."""
@@ -84,14 +91,12 @@ class Crew:
     """Threads that do tasks in the order in which they are given."""
 
     def __init__(self, jobs: int) -> None:
-        """Start so many threads."""
+        """Prepare for so many threads; each is started when there is a task for it."""
         self._jobs = jobs
         self._waiting: SimpleQueue[Task | None] = SimpleQueue()
         self._slots = threading.Semaphore(jobs * AHEAD)
         self._open = 0  # tasks that are not over
-        for _ in range(jobs):
-            # A thread may wait for a pipe that never gives anything, and must keep nobody.
-            threading.Thread(target=self._work, daemon=True).start()
+        self._threads = 0
 
     @property
     def is_short(self) -> bool:
@@ -102,6 +107,8 @@ class Crew:
         """Have a task done behind those added before; return it."""
         self._open += 1
         self._waiting.put(task)
+        if self._threads < self._jobs:
+            self._start()
         return task
 
     def task_over(self) -> None:
@@ -111,9 +118,26 @@ class Crew:
 
     def close(self) -> None:
         """Let the threads end, once each task has been done or cancelled."""
-        for _ in range(self._jobs):
+        for _ in range(self._threads):
             self._waiting.put(None)
             self._slots.release()
+
+    def _start(self) -> None:
+        """Start a thread; where the system has no more, those that there are must do.
+
+        Raises:
+            CaptureError: There is none at all.
+        """
+        # A thread may wait for a pipe that never gives anything, and must keep nobody.
+        thread = threading.Thread(target=self._work, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._jobs = self._threads
+            if not self._threads:
+                raise CaptureError("no thread can be started: use -j 1", "") from error
+        else:
+            self._threads += 1
 
     def _work(self) -> None:
         while True:

@@ -146,7 +146,7 @@ class Window:
         parts = [tail]
         have = len(tail)
         while have < needed:
-            self.tell(have)
+            self.announce(have)
             try:
                 block = self._read(max(self._block_size, min(needed - have, 16 * self._block_size)))
             except OSError as error:
@@ -201,7 +201,7 @@ class Window:
         Raises:
             CaptureError: The stream could not be read.
         """
-        self.tell(have)
+        self.announce(have)
         try:
             if self._readinto is not None:
                 return self._readinto(memory) or 0
@@ -216,7 +216,7 @@ class Window:
         place = self.position if position is None else position
         return CaptureError(message, self.path, self._base + place)
 
-    def tell(self, have: int) -> None:
+    def announce(self, have: int) -> None:
         """Tell that a read follows, behind `have` bytes from the offset on."""
         if self._before_read is not None:
             self._before_read(self.offset + have)

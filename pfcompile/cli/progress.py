@@ -40,9 +40,10 @@ class ProgressBar:
         """Show how many bytes have been read."""
         if not self._shown or time.monotonic() < self._due:
             return
-        if self._progress is None or self._task is None:
-            self._progress, self._task = self._start()
-        self._progress.update(self._task, completed=done, refresh=True)
+        progress, task = self._progress, self._task  # another thread may take the bar away
+        if progress is None or task is None:
+            progress, task = self._progress, self._task = self._start()
+        progress.update(task, completed=done, refresh=True)
         self._due = time.monotonic() + 0.1
 
     def close(self) -> None:

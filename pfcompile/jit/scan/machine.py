@@ -6,6 +6,7 @@ before is taken from the cache, and then LLVM is not even loaded.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from itertools import count
 from threading import Lock
@@ -49,7 +50,8 @@ class Code:
         """
         import llvmlite  # noqa: PLC0415 - its version takes no time; what loads LLVM is below
 
-        key = key_of(text, name, llvmlite.__version__, _SETTINGS) if cached else None
+        parts = (text, name, llvmlite.__version__, str(sys.maxsize), _SETTINGS)
+        key = key_of(*parts) if cached else None
         self._keeps: Any = None if key is None else load(key)
         if self._keeps is not None:
             self.address = int(self._keeps.address)

@@ -220,11 +220,6 @@ class Scan:
             ),
         )
 
-    def begin_section(self) -> None:
-        """Forget the interfaces."""
-        self._count = 0
-        self._place_interfaces()
-
     def set_interface(self, index: int, chosen: int, snaplen: int) -> None:
         """Tell of an interface, a new one behind the others or one of them.
 
