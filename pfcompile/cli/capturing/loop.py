@@ -6,7 +6,6 @@ import os
 import select
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import KernelError
@@ -14,10 +13,11 @@ from pfcompile.kernel.abi import TPACKET3_HDR
 from pfcompile.kernel.blocks import NO_LIMIT, Limits, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from pfcompile.cli.capturing.files import Sink
     from pfcompile.cli.capturing.sources import Source
+    from pfcompile.kernel.blocks import Copied
     from pfcompile.kernel.ring import Block
 
 _LATE_SECONDS: Final = 1.0
@@ -40,18 +40,14 @@ class Budget:
         """Whether no more are wanted."""
         return self._left == 0
 
-    @contextmanager
-    def spending(self) -> Iterator[tuple[int, Callable[[int], None]]]:
-        """Give how many may be taken, and what is to be told how many were."""
+    def copy(self, source: Source, walk: Walk, sink: Sink) -> Copied:
+        """Let as many packets be copied as are wanted, and fit."""
         if self._left is None:
-            yield NO_LIMIT, lambda _packets: None
-            return
+            return source.copy(walk, Limits(NO_LIMIT, sink.room(), sink.until()))
         with self._lock:
-            yield self._left, self._spend
-
-    def _spend(self, packets: int) -> None:
-        assert self._left is not None
-        self._left -= packets
+            copied = source.copy(walk, Limits(self._left, sink.room(), sink.until()))
+            self._left -= copied.packets
+            return copied
 
 
 class Loop:
@@ -88,6 +84,10 @@ class Loop:
         self._attend = attend
         self._stopped = self._ends = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.poll()
+        for source in sources:
+            self._poll.register(source.ring, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
 
     @property
     def stopped(self) -> bool:
@@ -158,7 +158,8 @@ class Loop:
             source.ring.release(block)
             if self._budget.is_spent:
                 break
-        self._attend()
+        if moved:
+            self._attend()
         return moved
 
     def _move(self, source: Source, block: Block) -> None:
@@ -166,10 +167,7 @@ class Loop:
         walk = Walk(block.first, block.packets)
         sink = self._sink
         while True:
-            with self._budget.spending() as (packets, spend):
-                limits = Limits(packets, sink.room(), sink.until())
-                records, count = source.copy(walk, limits)
-                spend(count)
+            records, count = self._budget.copy(source, walk, sink)
             source.captured += count
             if count:
                 sink.take(source, records)
@@ -188,13 +186,10 @@ class Loop:
             raise error
         self.lost.append(error)
         self.sources.remove(source)
+        self._poll.unregister(source.ring)
 
     def _wait(self) -> None:
         """Wait for a block, to be woken, or for the time of what else is to be done."""
-        poll = select.poll()
-        for source in self.sources:
-            poll.register(source.ring, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
         waits = [self._attend()]
         if self._ends:
             waits.append(min(source.ring.timeout for source in self.sources) / 4)
@@ -202,7 +197,7 @@ class Loop:
         if not self._ends:
             waits.append(max(0.0, deadline - time.time()))
         seconds = min((wait for wait in waits if wait is not None), default=_LONGEST_WAIT)
-        events = dict(poll.poll(min(seconds, _LONGEST_WAIT) * 1000 + 1))
+        events = dict(self._poll.poll(min(seconds, _LONGEST_WAIT) * 1000 + 1))
         if events.pop(self._wake, 0):
             os.eventfd_read(self._wake)
         for source in self.sources:

@@ -26,6 +26,9 @@ _MATCHED: Final = ROW.index("matched")
 _ROW_BYTES: Final = 8 * len(ROW)
 _LAYOUT: Final = PcapLayout("<", CAPTURED_FIRST, 16, 1 << 30, 1_000_000_000)
 _WANTED: Final = Wanted(rows=Rows.ALL)
+_AT, _LEFT, _OUT, _TAKEN, _PACKETS, _LAST, _UNTIL = map(
+    WORDS.index, ("at", "left", "out", "taken", "packets", "last", "until")
+)
 _MOST: Final = (1 << 31) - 1
 
 
@@ -90,6 +93,7 @@ class _Loop:
         self._code = Code(text, "ring", cached=cached)
         self._function = _FUNCTION(self._code.address)
         self._state = (ctypes.c_uint64 * len(WORDS))()
+        self._address = ctypes.addressof(self._state)
         self.memory = bytearray(block_bytes + SLACK)
         self._out = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self._view = memoryview(self.memory).toreadonly()
@@ -104,20 +108,12 @@ class _Loop:
 
     def run(self, at: int, left: int, limits: Limits) -> Copied:
         """Walk packets from an address on."""
-        out = self._out
-        words = {
-            "at": at,
-            "left": left,
-            "out": out,
-            "taken": 0,
-            "packets": limits.packets,
-            "last": out + max(0, limits.room),
-            "until": limits.until,
-        }
-        for word, number in words.items():
-            self.set(word, number)
-        self._function(ctypes.addressof(self._state))
-        return Copied(self._view[: self.get("out") - out], self.get("taken"))
+        state, out = self._state, self._out
+        state[_AT], state[_LEFT], state[_OUT], state[_TAKEN] = at, left, out, 0
+        state[_PACKETS], state[_UNTIL] = limits.packets, limits.until
+        state[_LAST] = out + max(0, limits.room)
+        self._function(self._address)
+        return Copied(self._view[: state[_OUT] - out], state[_TAKEN])
 
 
 class _Verdicts:

@@ -72,7 +72,6 @@ _FIELDS: Final = {
 """Where struct tpacket3_hdr and the struct sockaddr_ll behind it have what is read; its bits."""
 
 
-
 def module(shape: Shape, *, judged: bool, annotated: bool) -> str:
     """Return the module that makes records of a shape.
 
