@@ -24,6 +24,9 @@ LOOKED_AT: Final = 512 * 1024
 """Bytes in which a start is looked for; where the longest packets follow each other, none may be
 found, which costs the time of a part and nothing else."""
 
+_WIRE: Final = 1 << 20
+"""Bytes that hardly a packet had on the wire: else each header, taken four bytes late, is another."""
+
 _ROW: Final = 8
 """So many records in a row are taken for records: more than packets have in them by chance."""
 
@@ -73,7 +76,8 @@ def _pcap_sizes(header: PcapHeader, data: bytes) -> Callable[[int], int]:
         _, ticks, captured, wire = unpack(data, start)
         if not ordered and captured > wire:
             captured, wire = wire, captured
-        if captured > longest or captured > wire or ticks >= ticks_per_second:
+        # Packets without bytes are not looked for: padding is a row of them.
+        if not 0 < captured <= min(longest, wire) or ticks >= ticks_per_second or wire > _WIRE:
             return 0
         return int(prefix + captured)
 

@@ -140,7 +140,7 @@ class _Ahead:
                         yield item
                 return
             task = planned.tasks[0]
-            for item in _part(file, start, task, place):
+            for item in _part(file, start, task.items(self._crew.help), task, place):
                 if isinstance(item, Ended):
                     place = item
                 else:
@@ -167,7 +167,9 @@ class _Ahead:
                 return planned  # interpreting is no faster in threads; nor is reading a stream
             planned.file = open_large(source, scans)
         except PfcompileError as error:  # to be raised when it is this source's turn
-            planned.tasks.append(self._crew.add(Task(partial(_fail, error), _MAY_WAIT)))
+            planned.tasks.append(
+                self._crew.add(Task(partial(_fail, error), _MAY_WAIT, is_short=True))
+            )
             return planned
         if planned.file is None:
             task = Task(partial(_walk_all, planned), _MAY_WAIT)
@@ -175,7 +177,7 @@ class _Ahead:
         else:
             for start in planned.file.starts():
                 items = partial(_detached, walk_part(planned.file, start))
-                task = Task(items, _MAY_WAIT)
+                task = Task(items, _MAY_WAIT, is_short=planned.file.structure.header is not None)
                 planned.tasks.append(self._crew.add(task))
         return planned
 
@@ -192,9 +194,10 @@ class _Ahead:
             os.close(planned.file.descriptor)
 
 
-def _part(file: LargeFile, start: int, task: Task, place: Ended) -> Iterator[Any]:
+def _part(
+    file: LargeFile, start: int, items: Iterator[Any], task: Task, place: Ended
+) -> Iterator[Any]:
     """Yield what a part is made of; `place` is where the one before has ended."""
-    items = task.items()
     begun = next(items)
     assert isinstance(begun, Begun)
     if begun.offset == place.offset:

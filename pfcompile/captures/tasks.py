@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import suppress
-from queue import Full, Queue, SimpleQueue
+from queue import Full, Queue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pfcompile.errors import CaptureError
@@ -12,7 +13,7 @@ from pfcompile.errors import CaptureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-AHEAD: Final = 2
+AHEAD: Final = 4
 """Tasks for each thread that may be begun before they are asked for."""
 
 _PATIENCE: Final = 0.2
@@ -29,13 +30,17 @@ _FINISHED: Final = object()
 class Task:
     """Something to walk; its row has what was found, then `_FINISHED`."""
 
-    def __init__(self, items: Callable[[], Iterable[Any]], length: int) -> None:
+    def __init__(
+        self, items: Callable[[], Iterable[Any]], length: int, *, is_short: bool = False
+    ) -> None:
         """Prepare.
 
         Args:
             items: Walks it, on a thread of the crew.
             length: How many items may wait, at least 1.
+            is_short: Whether what it finds may all be in memory, so that whoever asks can do it.
         """
+        self.is_short = is_short
         self._items = items
         self._row: Queue[Any] = Queue(length)
         self._cancelled = False
@@ -52,11 +57,21 @@ class Task:
             self._put(_Error(error))
         self._put(_FINISHED, always=True)
 
-    def items(self, before_waiting: Callable[[], None] | None = None) -> Iterator[Any]:
-        """Yield what the row has, as it comes; `before_waiting` is called where it has nothing."""
+    def run_here(self) -> None:
+        """Walk it on the thread that will ask for what it finds."""
+        self._row.maxsize = 0
+        self.run()
+
+    def items(self, before_waiting: Callable[[], object]) -> Iterator[Any]:
+        """Yield what the row has, as it comes.
+
+        Args:
+            before_waiting: Is called where it has nothing; where it returns what is true, the row
+                is looked at again before it is waited for.
+        """
         while True:
-            if before_waiting is not None and self._row.empty():
-                before_waiting()
+            if self._row.empty() and before_waiting():
+                continue
             item = self._row.get()
             if item is _FINISHED:
                 self._over = True
@@ -88,12 +103,19 @@ class Task:
 
 
 class Crew:
-    """Threads that do tasks in the order in which they are given."""
+    """Threads that do tasks in the order in which they are given.
+
+    The thread that asks for what they find is one of them: instead of waiting it does the next
+    short task. With as many threads as processors and one more to ask, that one would often have to
+    wait for a processor, and the others for it.
+    """
 
     def __init__(self, jobs: int) -> None:
-        """Prepare for so many threads; each is started when there is a task for it."""
+        """Prepare for so many threads, this one included; each is started when it has a task."""
         self._jobs = jobs
-        self._waiting: SimpleQueue[Task | None] = SimpleQueue()
+        self._waiting: deque[Task | None] = deque()  # None lets a thread end
+        self._arrived = threading.Semaphore(0)  # as many as wait
+        self._lock = threading.Lock()
         self._slots = threading.Semaphore(jobs * AHEAD)
         self._open = 0  # tasks that are not over
         self._threads = 0
@@ -106,10 +128,23 @@ class Crew:
     def add(self, task: Task) -> Task:
         """Have a task done behind those added before; return it."""
         self._open += 1
-        self._waiting.put(task)
-        if self._threads < self._jobs:
-            self._start()
+        self._put(task)
+        if self._threads < self._jobs - task.is_short:
+            self._start(task)
         return task
+
+    def help(self) -> bool:
+        """Do the next task on this thread; return False where there is none to be done here."""
+        if not self._slots.acquire(blocking=False):
+            return False
+        with self._lock:
+            task = self._waiting[0] if self._waiting else None
+            if task is None or not task.is_short or not self._arrived.acquire(blocking=False):
+                self._slots.release()
+                return False
+            self._waiting.popleft()
+        task.run_here()
+        return True
 
     def task_over(self) -> None:
         """Tell that nothing more is asked of the oldest task."""
@@ -119,10 +154,14 @@ class Crew:
     def close(self) -> None:
         """Let the threads end, once each task has been done or cancelled."""
         for _ in range(self._threads):
-            self._waiting.put(None)
+            self._put(None)
             self._slots.release()
 
-    def _start(self) -> None:
+    def _put(self, task: Task | None) -> None:
+        self._waiting.append(task)
+        self._arrived.release()
+
+    def _start(self, task: Task) -> None:
         """Start a thread; where the system has no more, those that there are must do.
 
         Raises:
@@ -134,7 +173,7 @@ class Crew:
             thread.start()
         except RuntimeError as error:
             self._jobs = self._threads
-            if not self._threads:
+            if not self._threads and not task.is_short:
                 raise CaptureError("no thread can be started: use -j 1", "") from error
         else:
             self._threads += 1
@@ -142,7 +181,9 @@ class Crew:
     def _work(self) -> None:
         while True:
             self._slots.acquire()
-            task = self._waiting.get()
+            self._arrived.acquire()
+            with self._lock:
+                task = self._waiting.popleft()
             if task is None:
                 return
             task.run()
