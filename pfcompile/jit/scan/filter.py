@@ -20,6 +20,7 @@ from pfcompile.cbpf.isa import (
     Ancillary,
     Class,
     Instruction,
+    Op,
     Operand,
     Place,
     Row,
@@ -30,6 +31,7 @@ from pfcompile.errors import InternalError, ProgramError
 from pfcompile.facts import ethertypes
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.ranges import normal
 from pfcompile.jit.scan.flows import Arrival, Flow, Registers
 from pfcompile.jit.scan.sets import find_switches
 from pfcompile.jit.scan.text import FALSE, TRUE
@@ -37,6 +39,7 @@ from pfcompile.jit.scan.text import FALSE, TRUE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pfcompile.ir.ranges import RangeList
     from pfcompile.jit.scan.flows import Conditions
     from pfcompile.jit.scan.sets import Switch
     from pfcompile.jit.scan.tables import Tables
@@ -105,6 +108,22 @@ def check_scannable(instructions: Sequence[Instruction]) -> None:
             raise ProgramError(f"a scan cannot search netlink attributes ({word.dump_name})")
 
 
+class TagTest(NamedTuple):
+    """A test for tags.
+
+    Attributes:
+        position: The instruction where it begins.
+        numbers: The EtherTypes of the tags.
+        then: The instruction to go on with where A is one of them.
+        otherwise: That for all other numbers.
+    """
+
+    position: int
+    numbers: RangeList
+    then: int
+    otherwise: int
+
+
 class Filter:
     """A program, with its lists found again.
 
@@ -147,26 +166,40 @@ class Filter:
         ]
 
     @cached_property
-    def tag_test(self) -> int | None:
-        """The position of a test for a tag's EtherType, if that is the first test of all."""
+    def tag_test(self) -> TagTest | None:
+        """The test for a tag's EtherType that comes before all others, if there is one."""
         for position in self.reached:
+            if position in self.switches:
+                return self._tag_switch(position)
             if ROW_OF[self.instructions[position].code].instruction_class is Class.JMP:
-                numbers = self._equal_to(position)
-                return position if numbers and numbers <= _TAGS else None
+                return self._tag_comparisons(position)
         return None
 
-    def _equal_to(self, position: int) -> frozenset[int]:
-        """Return the numbers that a test with two ways tells from all others; none if too many."""
-        instruction = self.instructions[position]
-        switch = self.switches.get(position)
-        if switch is None:
-            equal = ROW_OF[instruction.code].comparison is Comparison.EQ
-            constant = ROW_OF[instruction.code].operand is Operand.CONSTANT
-            return frozenset({instruction.k}) if equal and constant else frozenset()
-        smaller = min((ranges for _, ranges in switch.exits), key=len)
-        if len(switch.exits) != 2 or any(high - low > len(_TAGS) for low, high in smaller):
-            return frozenset()
-        return frozenset(number for low, high in smaller for number in range(low, high + 1))
+    def _tag_switch(self, position: int) -> TagTest | None:
+        """Return a look-up, if it is one for tags."""
+        (then, ranges), (otherwise, _), *more = sorted(
+            self.switches[position].exits, key=lambda way: len(way[1])
+        )
+        numbers = {low for low, _ in ranges} | {high for _, high in ranges}
+        if more or not numbers <= _TAGS:
+            return None
+        return TagTest(position, ranges, then, otherwise)
+
+    def _tag_comparisons(self, position: int) -> TagTest | None:
+        """Return some comparisons one after the other, if all are with tags and lead to one place.
+
+        They are no look-up where comparisons with other numbers follow.
+        """
+        numbers: list[int] = []
+        then, here = -1, position
+        while (instruction := self.instructions[here]).code == Op.JEQ_K:
+            yes, no = here + 1 + instruction.jt, here + 1 + instruction.jf
+            if instruction.k not in _TAGS or then not in {-1, yes}:
+                break
+            numbers.append(instruction.k)
+            then, here = yes, no
+        ranges = normal((number, number) for number in numbers)
+        return TagTest(position, ranges, then, here) if numbers else None
 
     @cached_property
     def jump_targets(self) -> frozenset[int]:
@@ -264,23 +297,6 @@ def write_start(
             row = ROW_OF[instruction.code]
             registers = _Operation(flow, packet, row, instruction, registers).after()
     return registers if flow.always else None
-
-
-def write_test(
-    program: Filter, position: int, flow: Flow, tables: Tables, registers: Registers
-) -> tuple[str, int, int]:
-    """Write a test with two ways; return its bit, and where it leads if that is set or not."""
-    switch = program.switches.get(position)
-    if switch is not None:
-        return _member(flow, tables, switch, registers)
-    instruction = program.instructions[position]
-    row = ROW_OF[instruction.code]
-    then, otherwise = successors(position, instruction)
-    return (
-        _test(flow.text, row, registers.a, _operand(row, instruction, registers)),
-        then,
-        otherwise,
-    )
 
 
 def _verdict(text: Text, row: Row, instruction: Instruction, registers: Registers) -> str:

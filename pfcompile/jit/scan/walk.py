@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.captures.layouts import PcapLayout
 from pfcompile.captures.scans import SLACK
-from pfcompile.jit.scan.filter import Begin, Filter, Packet, write_filter, write_start, write_test
+from pfcompile.jit.scan.filter import Begin, Filter, Packet, write_filter, write_start
 from pfcompile.jit.scan.flows import Branches, Conditions, Registers
 from pfcompile.jit.scan.loop import POSITION, TABLES, Loop
 from pfcompile.jit.scan.notes import Judged, notes_for
@@ -148,18 +148,18 @@ class _Verdicts:
     def _fastest(self, program: Filter, known: int, name: str) -> str:
         """Write one filter the fastest way; return its bit."""
         begin = Begin(0, Registers(known=known))
-        position = program.tag_test
-        if position is None:
+        tags = program.tag_test
+        if tags is None:
             return self._part(program, begin, name)
         text = self._text
         flow = Conditions(text)
-        registers = write_start(program, position, flow, self._packet, known)
+        registers = write_start(program, tags.position, flow, self._packet, known)
         if registers is None:
             return self._part(program, begin, name)
-        test, *ways = write_test(program, position, flow, self._tables, registers)
+        test = self._tables.member(text, registers.a, tags.numbers)
         text.act(f"br i1 {test}, label %{name}.0.way, label %{name}.1.way")
         found = []
-        for number, way in enumerate(ways):
+        for number, way in enumerate((tags.then, tags.otherwise)):
             text.begin(f"{name}.{number}.way")
             bit = self._part(program, Begin(way, registers), f"{name}.{number}")
             found.append(f"[{bit}, %{text.label}]")
