@@ -43,7 +43,7 @@ def test_records_of_pcap_files(seconds, magic, order):
         expected = next(start for start in starts if start >= place)
         found = find_start(structure, content[place:])
         wrong += found is None or found + place != expected
-    assert wrong <= starts[100] // 30, f"{wrong} of {starts[100]} guesses are wrong\n{RERUN}"
+    assert wrong <= starts[100] // 20, f"{wrong} of {starts[100]} guesses are wrong\n{RERUN}"
 
 
 def test_blocks_of_pcapng_files():
