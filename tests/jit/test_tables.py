@@ -178,7 +178,6 @@ SETS = {
     "four ranges": (((0, 3), (9, 9), (1 << 30, 3 << 29), (WORD, WORD)), Row),
     "five": (some(5), Row),
     "eight": (some(8, length=1 << 20), Row),
-    "eight": (some(8), Row),
     "eight long": (some(8, length=1 << 24), Row),
     "nine": (some(9), Hash),
     "half of all": (((0, 5), (10, (1 << 31) + 2), (WORD, WORD)), Row),
