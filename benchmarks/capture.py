@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _MAIN: Final = (sys.executable, "-c", "from pfcompile.cli import main; main()", "capture")
 _SETTLES_SECONDS: Final = 1.0
 
+TENTH: Final = "udp port 53"
+"""Takes one packet in ten."""
+EVERY: Final = "udp"
+
 TOOLS: Final[dict[str, tuple[str, ...]]] = {
     "pfcompile": _MAIN,
     "tcpdump": ("tcpdump", "-n"),
@@ -103,7 +107,7 @@ def measure(
     cable: Pair, tools: Sequence[str], batches: int, expression: str, options: Sequence[str] = ()
 ) -> tuple[dict[str, Result], float]:
     """Send packets past some tools; return what each came to, and how many a second were sent."""
-    expected = list(wanted(batches))
+    expected = list(wanted(batches, 10 if expression == TENTH else 1))
     with tempfile.TemporaryDirectory() as folder:
         running = {}
         for tool in tools:
@@ -124,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--packets", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--all", action="store_true", help="a filter that takes every packet")
     parser.add_argument("--buffer", metavar="KIB", help="-B of both; else each has its own")
     arguments = parser.parse_args()
     batches = arguments.packets // BATCH
@@ -131,7 +136,9 @@ def main() -> None:
     with pair() as cable:
         for tools in (("pfcompile", "tcpdump"), ("pfcompile",), ("tcpdump",)):
             for _ in range(arguments.runs):
-                results, rate = measure(cable, tools, batches, "udp port 53", options)
+                results, rate = measure(
+                    cable, tools, batches, EVERY if arguments.all else TENTH, options
+                )
                 print(f"{' and '.join(tools)}, {rate / 1e6:.2f} million packets a second:")
                 for tool, each in results.items():
                     millions = batches * BATCH / 1e6

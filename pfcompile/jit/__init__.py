@@ -24,4 +24,5 @@ Nothing is imported here, since scans need little of the rest.
     contexts     which accesses to a context are allowed, as a table
     conformance  for the conformance plugin
     scan         a classic filter inside the loop that walks a capture's records
+    ring         the loop that makes records of captured packets
 """

@@ -51,9 +51,9 @@ def packet(batch: int, index: int) -> bytes:
     return udp(port, struct.pack("!2H", batch, index) + bytes((index % 251,)) * size)
 
 
-def wanted(batches: int) -> Iterator[bytes]:
-    """Yield what a capture of port `WANTED` is to have."""
-    first = [packet(0, index) for index in range(0, BATCH, 10)]
+def wanted(batches: int, step: int = 10) -> Iterator[bytes]:
+    """Yield what a capture of port `WANTED` is to have; with a step of 1, of all ports."""
+    first = [packet(0, index) for index in range(0, BATCH, step)]
     for batch in range(batches):
         number = struct.pack("!H", batch)
         for each in first:
