@@ -25,7 +25,7 @@ LOOKED_AT: Final = 512 * 1024
 found, which costs the time of a part and nothing else."""
 
 _WIRE: Final = 1 << 20
-"""Bytes that hardly a packet had on the wire: else each header, taken four bytes late, is another."""
+"""Bytes that hardly a packet had on the wire: else four bytes behind a header, another begins."""
 
 _ROW: Final = 8
 """So many records in a row are taken for records: more than packets have in them by chance."""

@@ -23,7 +23,7 @@ from pfcompile.distributed.cluster import connected
 from pfcompile.distributed.keeping import keeper
 from pfcompile.distributed.names import Remembering
 from pfcompile.distributed.results import FileResult, Progress, Result
-from pfcompile.distributed.running import Order, Run
+from pfcompile.distributed.running import Order, Run, check_workers
 from pfcompile.distributed.tasks import Expression
 from pfcompile.errors import CaptureError
 from pfcompile.files import Engine
@@ -116,8 +116,7 @@ def filter(  # noqa: A001 - as in `pfcompile filter`
     tasks = sum(len(each.parts) for each in captures)
     if tasks:
         with connected(address, client, tasks) as opened, _folder(keeping.place, token) as folder:
-            if not opened.nthreads():
-                tell("the scheduler has no workers yet, and waits for one")
+            check_workers(opened, tell)
             order = Order(expression, folder, keeping.task_format, token, progress or _ignore, tell)
             with closing(Run(opened, order, captures).courses()) as courses:
                 for number, course in courses:

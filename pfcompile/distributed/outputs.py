@@ -22,7 +22,7 @@ COMPRESSED: Final = frozenset({".gz", ".zst", ".xz", ".bz2", ".lz4"})
 
 def is_folder(output: str) -> bool:
     """Tell whether an output is a folder: there is one, or the name ends as one."""
-    return output.endswith("/") or Path(output).is_dir()
+    return output.endswith("/") or os.path.isdir(output)  # noqa: PTH112 - `Path` fails on some
 
 
 def check_file(output: str) -> None:

@@ -6,9 +6,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pfcompile import __version__
 from pfcompile.distributed.course import Course
 from pfcompile.distributed.results import Progress
-from pfcompile.distributed.tasks import Expression, Outcome, Task, do_task
+from pfcompile.distributed.tasks import Expression, Outcome, Task, do_task, installed
 from pfcompile.errors import PfcompileError
 
 if TYPE_CHECKING:
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 _AHEAD: Final = 4096
 """Tasks that the scheduler is given at a time: more than there are workers, and not all of many
 thousands, which would take its memory and our time before anything is done."""
+
+
+def check_workers(client: Any, complain: Callable[[str], None]) -> None:
+    """See to it that the workers which are there have what tasks need.
+
+    Tasks that are given to one that does not would end it, and the next one.
+
+    Raises:
+        PfcompileError: One has not.
+    """
+    if not client.nthreads():
+        complain("the scheduler has no workers yet, and waits for one")
+    for address, found in client.run(installed, on_error="return").items():
+        if isinstance(found, OSError):
+            continue  # it has gone
+        if isinstance(found, Exception):
+            raise PfcompileError(f"the worker at {address} lacks what it needs: {found}")
+        if found != __version__:
+            raise PfcompileError(
+                f"the worker at {address} has pfcompile {found}, and not {__version__} as here"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +165,7 @@ class Run:
 
         Raises:
             FilterError: The expression is wrong for its link type.
-            PfcompileError: The scheduler has gone, or the workers are no good.
+            PfcompileError: The scheduler has gone, or the workers cannot do our tasks.
         """
         from distributed import CancelledError, KilledWorker  # noqa: PLC0415 - loads much
 
@@ -154,10 +176,14 @@ class Run:
             return Outcome(error=f"{name}: cannot be filtered: each worker that tried has died")
         except CancelledError as error:
             raise PfcompileError("the scheduler has gone, or has been told to stop") from error
-        except ImportError as error:
-            raise PfcompileError(f"the workers lack what they need: {error}") from error
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other captures go on
-            return Outcome(error=f"{name}: cannot be filtered: {type(error).__name__}: {error}")
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise PfcompileError(
+                "scheduler and workers need what is installed here, in the same versions: "
+                f"{type(error).__name__}: {reason}"
+            ) from error
+        finally:
+            future.release()
         for each in outcome.complaints:
             if each not in self._complaints:
                 self._complaints.add(each)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pfcompile import __version__
 from pfcompile.captures.filtering import Matchers, Tally, scan, until_damage
 from pfcompile.captures.native import manner_for
 from pfcompile.captures.scans import NO_LIMIT, Wanted
@@ -109,7 +110,11 @@ class Outcome:
 
 
 def do_task(expression: Expression, task: Task) -> Outcome:
-    """Filter what a task is about. Of our exceptions none comes out, since not all can be sent."""
+    """Filter what a task is about.
+
+    No exception comes out: not all can be sent, and whatever is wrong with one capture, the others
+    go on.
+    """
     complaints: list[str] = []
     outcome = Outcome()
     programs = expression.programs(Wanted(copies=task.folder is not None), complaints)
@@ -121,22 +126,34 @@ def do_task(expression: Expression, task: Task) -> Outcome:
             items = until_damage(_items(task, programs, outcome), damage.append)
             scan(_while_wanted(items, task), Matchers(programs, task.source), [destination], tally)
         if damage:
-            raise damage[0]
+            outcome.error = _told(damage[0], task)
     except FilterError as error:
         outcome.refused = error
     except CaptureError as error:
         if error.path == piece:
             outcome.unwritten = error.message
         else:
-            outcome.error = str(CaptureError(error.message, task.name, error.offset))
+            outcome.error = _told(error, task)
     except PfcompileError as error:
         outcome.error = f"{task.name}: {error}"
+    except Exception as error:  # noqa: BLE001 - see above
+        outcome.error = f"{task.name}: cannot be filtered: {error!r}"
     outcome.packets, outcome.bytes = tally.packets, tally.bytes
     outcome.matched, outcome.matched_bytes = tally.matched, tally.count_bytes[0]
     outcome.complaints = tuple(complaints)
     if piece is not None and outcome.unwritten is None and Path(piece).exists():
         outcome.piece = piece
     return outcome
+
+
+def installed() -> str:
+    """Return the version of pfcompile that a worker has."""
+    return __version__
+
+
+def _told(error: CaptureError, task: Task) -> str:
+    """Return what is said about a capture, with the name that the user knows."""
+    return str(CaptureError(error.message, task.name, error.offset))
 
 
 @contextmanager
