@@ -1,70 +1,65 @@
-"""The kernel's own maps, through bpf(2).
+"""The kernel's own maps, with the methods of ours.
 
 Source: bpf(2); linux/bpf.h, `union bpf_attr`.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import os
-import struct
 
 import pytest
 
-from tests.ebpf.kernel_machine import bpf
-
-MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY = 0, 1, 2, 3, 4
+from pfcompile.errors import KernelError
+from pfcompile.kernel.bpf import create
+from pfcompile.kernel.bpf.kinds import KINDS
 
 
 class KernelMap:
-    """A map in the kernel, with the methods of ours; errors are negative errno numbers."""
+    """A map in the kernel, with the methods of ours; errors are negative errno numbers.
+
+    Of a per-CPU kind, all CPUs have the same value.
+    """
 
     def __init__(self, spec):
         self.spec = spec
-        request = struct.pack(
-            "=IIIII", spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags
-        )
         try:
-            self.fd, _ = bpf(MAP_CREATE, request)
-        except OSError as error:
+            self._map = create(spec)
+        except KernelError as error:
             if error.errno in (errno.EPERM, errno.ENOSYS):
-                pytest.skip(f"bpf(2): {error.strerror}")
-            raise
+                pytest.skip(str(error))
+            raise OSError(error.errno, str(error)) from error
+        self._is_per_cpu = KINDS[spec.type].is_per_cpu
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        os.close(self.fd)
+        self._map.close()
 
-    def _element(self, command, key, value, flags=0):
-        """Call bpf(2) on an element; return 0 or a negative errno number."""
-        held = None if key is None else ctypes.create_string_buffer(key, len(key))
-        address = 0 if held is None else ctypes.addressof(held)
-        place = 0 if value is None else ctypes.addressof(value)
-        request = struct.pack("=I4xQQQ", self.fd, address, place, flags)
+    def lookup(self, key):
+        value = self._map.get(key)
+        if value is None or not self._is_per_cpu:
+            return value
+        (same,) = set(self._map.split(value))
+        return same
+
+    def update(self, key, value, flags=0):
         try:
-            bpf(command, request)
-        except OSError as error:
+            if self._is_per_cpu:
+                width = -(-len(value) // 8) * 8
+                parts = self._map.value_bytes // width
+                self._map.set_each(key, [value] * parts, flags)
+            else:
+                self._map.set(key, value, flags)
+        except KernelError as error:
             return -error.errno
         return 0
 
-    def lookup(self, key):
-        value = ctypes.create_string_buffer(self.spec.value_size)
-        status = self._element(MAP_LOOKUP, key, value)
-        assert status in (0, -errno.ENOENT)
-        return value.raw if status == 0 else None
-
-    def update(self, key, value, flags=0):
-        held = ctypes.create_string_buffer(value, len(value))
-        return self._element(MAP_UPDATE, key, held, flags)
-
     def delete(self, key):
-        return self._element(MAP_DELETE, key, None)
+        try:
+            return 0 if self._map.delete(key) else -errno.ENOENT
+        except KernelError as error:
+            return -error.errno
 
     def next_key(self, key):
-        following = ctypes.create_string_buffer(self.spec.key_size)
-        status = self._element(MAP_NEXT_KEY, key, following)
-        assert status in (0, -errno.ENOENT)
-        return following.raw if status == 0 else None
+        return self._map.next_key(key)

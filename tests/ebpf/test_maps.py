@@ -57,9 +57,16 @@ SPECS = (
     (MapSpec(MapType.HASH, 3, 5, 6), hash_key, hash_key),
     (MapSpec(MapType.HASH, 3, 5, 6, MapFlag.NO_PREALLOC), hash_key, hash_key),
     (MapSpec(MapType.HASH, 3, 1, 100), hash_key, hash_key),
+    (MapSpec(MapType.PERCPU_ARRAY, 4, 5, 6), array_key, array_key),
+    (MapSpec(MapType.PERCPU_HASH, 3, 5, 6), hash_key, hash_key),
+    (MapSpec(MapType.LRU_HASH, 3, 5, 200), hash_key, hash_key),
+    (MapSpec(MapType.LRU_PERCPU_HASH, 3, 5, 200), hash_key, hash_key),
     (MapSpec(MapType.LPM_TRIE, 6, 3, 10, MapFlag.NO_PREALLOC), prefix, hosts),
     (MapSpec(MapType.LPM_TRIE, 6, 3, 1000, MapFlag.NO_PREALLOC), prefix, prefix),
 )
+UNORDERED = {
+    MapType.HASH, MapType.PERCPU_HASH, MapType.LRU_HASH, MapType.LRU_PERCPU_HASH,
+}  # fmt: skip
 
 
 @pytest.mark.bpf
@@ -84,11 +91,11 @@ def test_operations_as_in_the_kernel(spec, key, sought):
                 seen[method, wanted if isinstance(wanted, int) else wanted is None] += 1
                 assert mine == wanted, (done, RERUN)
             mine, wanted = keys_of(ours), keys_of(theirs)
-            if spec.type is MapType.HASH:
+            if spec.type in UNORDERED:
                 mine, wanted = sorted(mine), sorted(wanted)
             assert mine == wanted, (done, RERUN)
             strange = key(rng)
-            if spec.type is not MapType.HASH:
+            if spec.type not in UNORDERED:
                 assert ours.next_key(strange) == theirs.next_key(strange), (strange, RERUN)
     for outcome in (("update", 0), ("update", -errno.EINVAL), ("lookup", False)):
         assert seen[outcome] > 10, seen

@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from pfcompile.ebpf.maps.vocabulary import MapFlag, Update
+from pfcompile.ebpf.maps.vocabulary import Update
 from pfcompile.errors import ProgramError
 from pfcompile.kernel.bpf import batches, cpus, layouts
 from pfcompile.kernel.bpf.descriptors import (
@@ -311,7 +311,7 @@ class Map(Descriptor):
         """Forbid for good that anyone but programs changes it.
 
         Raises:
-            KernelError: EBUSY where it is frozen; EINVAL before Linux 5.2.
+            KernelError: EPERM where it is frozen; EINVAL before Linux 5.2.
 
         Source: linux/bpf.h, BPF_MAP_FREEZE.
         """
@@ -338,15 +338,13 @@ class Map(Descriptor):
 
 
 def create(spec: MapSpec) -> Map:
-    """Make a map of a kind that our own machine has, too.
+    """Make a map of a kind that our own machine has, too, exactly as `spec` says.
 
     Raises:
         ProgramError: Its name is not valid.
         KernelError: EINVAL for what the kernel does not make, EPERM, ENOMEM.
     """
-    return create_map(
-        spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, spec.name
-    )
+    return _made(spec.type, spec.key_size, spec.value_size, spec.max_entries, spec.flags, spec.name)
 
 
 def create_map(
@@ -375,18 +373,27 @@ def create_map(
     Source: bpf(2), BPF_MAP_CREATE.
     """
     row = KINDS.get(kind)
+    if row is not None:
+        flags |= row.needs
     if kind == MapKind.PERF_EVENT_ARRAY and max_entries == 0:
         max_entries = max(cpus.possible()) + 1
+    return _made(kind, key_size, value_size, max_entries, flags, name)
+
+
+def _made(
+    kind: int, key_size: int, value_size: int, max_entries: int, flags: int, name: str
+) -> Map:
     attr = layouts.MapCreate(
         map_type=kind,
         key_size=key_size,
         value_size=value_size,
         max_entries=max_entries,
-        map_flags=flags | (row.needs if row is not None else MapFlag.NONE),
+        map_flags=flags,
         map_name=object_name(name, "map"),
     )
     fd = call(Command.MAP_CREATE, attr)
     if fd < 0:
+        row = KINDS.get(kind)
         called = name or (row.kind.name.lower() if row is not None else f"type {kind}")
         raise refused(Asked.CREATE_MAP, fd, called)
     return Map(fd)

@@ -145,7 +145,8 @@ REFUSALS: Final = (
     Refusal(Asked.DELETE, errno.ENOENT, "it has no such key"),
     Refusal(Asked.DELETE, errno.EINVAL, "nothing can be taken out of such maps"),
     Refusal(Asked.NEXT_KEY, errno.EOPNOTSUPP, "such maps have no keys"),
-    Refusal(Asked.FREEZE, errno.EBUSY, "it is frozen, or mapped for writing"),
+    Refusal(Asked.FREEZE, errno.EPERM, "it is frozen, or may only be read"),
+    Refusal(Asked.FREEZE, errno.EBUSY, "it is mapped for writing"),
     Refusal(
         Asked.PIN,
         errno.EPERM,
