@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from pfcompile.captures.scans import Scans
 
 PART: Final = 16 << 20
-"""Bytes of a file that one thread walks at a time: enough that starting costs nothing, and not more
-than may wait in memory for being written."""
+"""Bytes of a file that one thread walks at a time: not more than may wait in memory for being
+written."""
+
+_COUNTED: Final = 4
+"""So many times larger are parts of which nothing is kept: to begin one takes the time of 1 MB."""
 
 
 class Begun(NamedTuple):
@@ -69,13 +72,18 @@ class LargeFile:
     structure: Structure
     scans: Scans
 
+    @property
+    def part(self) -> int:
+        """How many bytes a part has."""
+        return PART if self.scans.wanted.copies else _COUNTED * PART
+
     def starts(self) -> range:
         """Return where its parts begin, but for the record that is cut there."""
-        return range(self.start, self.size, PART)
+        return range(self.start, self.size, self.part)
 
     def stop_of(self, start: int) -> int | None:
         """Return where the part behind one begins; None for the last, which ends with the file."""
-        stop = start + PART
+        stop = start + self.part
         return stop if stop < self.size else None
 
 
