@@ -13,7 +13,7 @@ from pfcompile.errors import CaptureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-AHEAD: Final = 4
+AHEAD: Final = 2
 """Tasks for each thread that may be begun before they are asked for."""
 
 _PATIENCE: Final = 0.2

@@ -68,7 +68,16 @@ def test_every_kind_is_made_named_and_listed(row):
             assert again.shape == shape
     assert made.fileno() == -1
     made.close()
-    assert shape.id not in {each.id for each in all_maps()}
+    wait_until_gone(shape.id)
+
+
+def wait_until_gone(number: int) -> None:
+    """Wait until the kernel has freed a map: after the last that may use it has gone."""
+    for _ in range(500):
+        if number not in {each.id for each in all_maps()}:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"map {number} is still there")
 
 
 def test_what_a_mapping_does():
@@ -202,13 +211,7 @@ def test_pins_keep_what_they_name(pins):
         Map.open(pins / "nothing")
     number = all_maps()[-1].id
     (pins / "held").unlink()
-    # The kernel frees a map after the last that may use it has gone.
-    for _ in range(100):
-        if number not in {each.id for each in all_maps()}:
-            break
-        time.sleep(0.02)
-    else:
-        pytest.fail("the map outlived its pin")
+    wait_until_gone(number)
 
 
 def test_mounts_are_found_as_the_kernel_tells_them():
