@@ -26,7 +26,6 @@ from pfcompile.errors import PfcompileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from mmap import mmap
     from typing import TypeAlias
 
     from pfcompile.captures.inputs import Source
@@ -222,24 +221,7 @@ def _fail(error: PfcompileError) -> Iterator[Any]:
     yield  # what makes it a generator
 
 
-class _Kept:
-    """Records that have been taken out of a scan's memory, which goes on being used."""
-
-    memory: bytearray | mmap = bytearray()
-
-    def __init__(self, run: Run) -> None:
-        self._kept = [bytes(run.kept(number)) for number in range(len(run.sums.matched))]
-
-    def kept(self, number: int) -> memoryview:
-        """Return the records that a filter has kept."""
-        return memoryview(self._kept[number])
-
-    def rows(self) -> memoryview:
-        """Return no rows: nobody asks threads for them."""
-        return memoryview(b"")
-
-
 def _detached(items: Iterator[Any]) -> Iterator[Any]:
     """Yield items that stay valid."""
     for item in items:
-        yield replace(item, scan=_Kept(item)) if isinstance(item, Run) else item
+        yield replace(item, scan=item.scan.detached()) if isinstance(item, Run) else item

@@ -210,6 +210,9 @@ class BlockScan(Protocol):
     def rows(self) -> memoryview:
         """Return the rows, numbers as in `ROW`, since `forget_kept`."""
 
+    def detached(self) -> Kept:
+        """Return what has been kept since `forget_kept`, in memory that this uses no more."""
+
     def forget_kept(self) -> None:
         """Make room: the memory of what has been kept is used again."""
 
@@ -272,6 +275,9 @@ class Kept(Protocol):
 
     def kept(self, number: int) -> memoryview:
         """Return the records of a filter, unchanged, one behind the other."""
+
+    def detached(self) -> Kept:
+        """Return the same in memory that nobody else uses."""
 
 
 @dataclass(frozen=True, slots=True)

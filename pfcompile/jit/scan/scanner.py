@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections import deque
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -186,6 +188,15 @@ class Scan:
         """Return the records that a filter has kept since `forget_kept`."""
         return self._written(self._outputs[number]) if self._outputs else memoryview(b"")
 
+    def detached(self) -> Detached:
+        """Return the same in memory that this uses no more; see `BlockScan`."""
+        kept = [(each, self._get(each.word) - each.address) for each in self._outputs]
+        self._outputs = [_Memory(each.word) for each in self._outputs]
+        self._memories = [*self._outputs, *self._memories[len(kept) :]]
+        for each in self._outputs:
+            self._set(each.word, 0)
+        return Detached(kept)
+
     def rows(self) -> memoryview:
         """Return the rows since `forget_kept`."""
         return self._written(self._rows).cast("Q")
@@ -287,6 +298,31 @@ def _extent(packets: int, total: int, first: int, last: int) -> Extent:
     )
 
 
+class Detached:
+    """Records that a scan has kept; a `captures.scans.Kept` without rows."""
+
+    memory: bytearray | mmap = bytearray()
+
+    def __init__(self, kept: Sequence[tuple[_Memory, int]]) -> None:
+        """Take over the memory of each filter, of which so much is in use."""
+        self._kept = kept
+
+    def kept(self, number: int) -> memoryview:
+        """Return the records that a filter has kept."""
+        if not self._kept:
+            return memoryview(b"")
+        memory, used = self._kept[number]
+        return memory.view(used)
+
+    def rows(self) -> memoryview:
+        """Return no rows."""
+        return memoryview(b"")
+
+    def detached(self) -> Detached:
+        """Return itself."""
+        return self
+
+
 class _Memory:
     """Memory that a scan writes to, from the address in one of its words on."""
 
@@ -299,7 +335,7 @@ class _Memory:
         """Have `more` bytes behind those in use; return whether the address is another now."""
         if used + more <= len(self._memory):
             return False
-        grown = bytearray(max(used + more, 2 * len(self._memory)))
+        grown = _spare(used + more) or bytearray(max(used + more, 2 * len(self._memory)))
         grown[:used] = self._memory[:used]
         self._memory = grown
         block = ctypes.c_char.from_buffer(grown)
@@ -310,3 +346,25 @@ class _Memory:
     def view(self, used: int) -> memoryview:
         """Return what is in use."""
         return memoryview(self._memory)[:used].toreadonly()
+
+    def __del__(self) -> None:
+        """Let another scan have the memory, unless somebody still looks at it."""
+        with suppress(BufferError):
+            self._memory.append(0)  # as nobody can who is looked at
+            _SPARE.append(self._memory)
+
+
+_SPARE: Final[deque[bytearray]] = deque(maxlen=8)
+"""Memory that was written to before: new memory costs more than what is done in it."""
+
+
+def _spare(size: int) -> bytearray | None:
+    """Return spare memory of at least so many bytes, or None."""
+    for _ in range(len(_SPARE)):
+        try:
+            memory = _SPARE.pop()
+        except IndexError:  # another thread has taken it
+            return None
+        if len(memory) >= size:
+            return memory
+    return None
