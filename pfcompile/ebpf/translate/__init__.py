@@ -27,12 +27,14 @@ from pfcompile.ebpf.translate.walk import Walk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pfcompile.cbpf.isa import Instruction
-    from pfcompile.ebpf.translate.verdicts import Verdict
+    from pfcompile.cbpf.isa import Instruction as Classic
+    from pfcompile.ebpf.isa import Instruction
+    from pfcompile.ebpf.translate.targets import Form
+    from pfcompile.ebpf.translate.verdicts import Verdict, Verdicts
 
 
 def translate(
-    instructions: Sequence[Instruction],
+    instructions: Sequence[Classic],
     target: str = "user",
     *,
     access: str | None = None,
@@ -66,8 +68,22 @@ def translate(
             it loads at SKF_LL_OFF or SKF_NET_OFF (linux/filter.h), and the access is not "legacy"
             or `no_match` not 0; there is no such target, access or verdict.
     """
-    check_structure(instructions)
     form = find_form(target, access)
-    emission = Emission(form, find_verdicts(form.target, match, no_match))
+    written = write(instructions, form, find_verdicts(form.target, match, no_match))
+    return EbpfProgram(written, form.target.name, form.target.program_type, form.flags)
+
+
+def write(
+    instructions: Sequence[Classic], form: Form, verdicts: Verdicts
+) -> tuple[Instruction, ...]:
+    """Return the translation of a classic program to a form, which may be one of no target's name.
+
+    It is a function of its own, too: a larger program may call it with the context in R1.
+
+    Raises:
+        ProgramError: As of `translate`.
+    """
+    check_structure(instructions)
+    emission = Emission(form, verdicts)
     Walk(instructions, emission).write()
-    return EbpfProgram(emission.finish(), form.target.name, form.target.program_type, form.flags)
+    return emission.finish()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from pfcompile.ebpf.isa import R0, R1, R2, R3, R4, R10, Arithmetic, Condition
+from pfcompile.ebpf.isa import R0, R1, R2, R3, R4, R5, R10, Arithmetic, Condition
 from pfcompile.ebpf.translate.registers import (
     BOUND,
     BUFFER,
@@ -40,6 +40,9 @@ _SWAPS: Final[Mapping[int, Arithmetic]] = MappingProxyType(
 
 _FARTHEST_FIELD: Final = 0x7FFF
 """The largest offset that a load instruction holds."""
+
+_FROM_NETWORK: Final = 1
+"""BPF_HDR_START_NET, linux/bpf.h."""
 
 
 class Indirect(NamedTuple):
@@ -242,6 +245,8 @@ class Helpers:
         b.mov(R1, CONTEXT)
         b.mov(R3, R10).alu(Arithmetic.ADD, R3, BUFFER)
         b.mov(R4, width // 8)
+        if self.emission.form.is_from_network:
+            b.mov(R5, _FROM_NETWORK)
         b.call(helper)
         b.jump_if(Condition.NE, R0, 0, self.emission.no_match())
         b.load(width, dst, R10, BUFFER)

@@ -113,6 +113,7 @@ class Form:
         data: The address of the packet's first byte. Only for direct access.
         data_end: The address behind its last one. Only for direct access.
         load_helper: The helper's number. Only for access by helpers.
+        is_from_network: Whether the helper wants to be told to count from the network header.
         farthest: No byte at this offset or behind can be read.
         is_bounded: Whether a verifier wants to see that an offset is at most `farthest`.
         flags: BPF_F_* for loading the program.
@@ -124,6 +125,7 @@ class Form:
     data: Field | None = None
     data_end: Field | None = None
     load_helper: int | None = None
+    is_from_network: bool = False
     farthest: int = 0x7FFFFFFF
     is_bounded: bool = False
     flags: int = 0
@@ -177,13 +179,17 @@ _XDP_ACTIONS: Final[Mapping[str, int]] = MappingProxyType(
     {"aborted": 0, "drop": 1, "pass": 2, "tx": 3}
 )
 """XDP_*, linux/bpf.h, those that need nothing else."""
+_CGROUP_ACTIONS: Final[Mapping[str, int]] = MappingProxyType({"drop": 0, "pass": 1})
+"""What programs of BPF_PROG_TYPE_CGROUP_SKB return, kernel/bpf/cgroup.c."""
 
 SOCKET: Final = Target("socket", 1, _SKB_WORDS)
 TC: Final = Target("tc", 3, _SKB_WORDS, _TC_ACTIONS, match="ok", no_match="shot")
 XDP: Final = Target("xdp", 6, _XDP_WORDS, _XDP_ACTIONS, match="pass", no_match="drop")
+CGROUP: Final = Target("cgroup", 8, _SKB_WORDS, _CGROUP_ACTIONS, match="pass", no_match="drop")
 USER: Final = Target("user", None)
 
 _SKB_LOAD_BYTES: Final = 26
+_SKB_LOAD_BYTES_RELATIVE: Final = 68
 _XDP_LOAD_BYTES: Final = 189
 _XDP_GET_BUFF_LEN: Final = 188
 
@@ -208,6 +214,19 @@ FORMS: Final = (
     Form(USER, Access.DIRECT, Field(16), Field(0, 64), Field(8, 64)),
 )  # fmt: skip
 """Every way; the first of a target's is what it gets unless another is asked for."""
+
+CGROUP_FORMS: Final = (
+    Form(
+        CGROUP, Access.DIRECT, _SKB_LENGTH, Field(76), Field(80),
+        farthest=_MAX_PACKET_OFFSET, is_bounded=True,
+    ),
+    Form(CGROUP, Access.HELPERS, _SKB_LENGTH, load_helper=_SKB_LOAD_BYTES),
+)  # fmt: skip
+"""For cgroups, where packets begin with the IP header: for what this project attaches itself."""
+NETWORK_FORM: Final = Form(
+    SOCKET, Access.HELPERS, _SKB_LENGTH, load_helper=_SKB_LOAD_BYTES_RELATIVE, is_from_network=True
+)
+"""For sockets whose packets begin behind the IP header, which it sees nevertheless; the same."""
 
 TARGETS: Final = tuple(dict.fromkeys(form.target.name for form in FORMS))
 """The targets' names."""
