@@ -264,7 +264,8 @@ def all_links() -> tuple[LinkInfo, ...]:
             with Link.by_id(number) as each:
                 found.append(each.info())
         except BpfError as error:
-            if error.errno != errno.ENOENT:  # it went since its number was asked for
+            # It went since its number was asked for, or is still being made.
+            if error.errno not in {errno.ENOENT, errno.EAGAIN}:
                 raise
     return tuple(found)
 

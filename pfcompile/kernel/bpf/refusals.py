@@ -35,6 +35,8 @@ class Asked(Enum):
     ATTACH_XDP = "attach a program to the XDP hook of interface {subject}"
     ATTACH_TCX = "attach a program to the tc hook of interface {subject}"
     ATTACH_CGROUP = "attach a program to the cgroup {subject}"
+    ATTACH_SOCKET = "attach a program to {subject}"
+    OPEN_SOCKET = "take the socket {subject} of another process"
     UPDATE_LINK = "replace the program of {subject}"
     DETACH = "detach {subject}"
     COUNT_RUNS = "have the kernel count how often programs run"
@@ -187,6 +189,18 @@ REFUSALS: Final = (
         "load it with the attach type of the direction",
     ),
     Refusal(Asked.ATTACH_CGROUP, errno.EPERM, "a program there, or above it, allows no other"),
+    Refusal(
+        Asked.ATTACH_SOCKET,
+        errno.EEXIST,
+        "it has a filter, which would not come back",
+        "take that off first, or say that it may go",
+    ),
+    Refusal(Asked.ATTACH_SOCKET, errno.EPERM, "its filter is locked (SO_LOCK_FILTER)"),
+    Refusal(Asked.OPEN_SOCKET, errno.ESRCH, "there is no such process"),
+    Refusal(Asked.OPEN_SOCKET, errno.EINVAL, "there is no process of such a number"),
+    Refusal(Asked.OPEN_SOCKET, errno.EBADF, "the process has no such descriptor"),
+    Refusal(Asked.OPEN_SOCKET, errno.ENOTSOCK, "the descriptor is of something else"),
+    Refusal(Asked.OPEN_SOCKET, errno.EPERM, "CAP_SYS_PTRACE is missing", "run it with sudo"),
     Refusal(Asked.UPDATE_LINK, errno.ENOLINK, "what it was attached to is gone"),
     Refusal(Asked.UPDATE_LINK, errno.EPERM, "its program is not the one that was expected"),
     Refusal(Asked.UPDATE_LINK, errno.EINVAL, "the new program is not of the type of the old one"),

@@ -1,0 +1,105 @@
+"""What tests of attached filters have in common: cables, sockets at both ends, and what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from pfcompile.kernel.bpf.links import all_links
+from pfcompile.kernel.bpf.maps import all_maps
+from pfcompile.kernel.bpf.programs import all_programs
+from tests.kernel.namespaces import LEFT_IP
+
+PATIENCE = 400
+OURS = ("pf_", "pfcompile")
+SO_RCVBUFFORCE = 33
+
+
+def eventually(holds):
+    """Wait until something holds, and return whether it does."""
+    for _ in range(PATIENCE):
+        if holds():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def ours():
+    """Return what this project has in the kernel now: numbers of programs, maps and links."""
+    programs = {each.id for each in all_programs() if each.name.startswith(OURS)}
+    links = {each.id for each in all_links() if each.program_id in programs}
+    maps = {each.id for each in all_maps() if each.name.startswith(OURS)}
+    return programs, maps, links
+
+
+@contextlib.contextmanager
+def nothing_left():
+    """Check that what the block has made is gone with it, whatever others do meanwhile."""
+    before = ours()
+    during = [set(), set(), set()]
+    yield during
+    assert eventually(
+        lambda: (
+            not any(
+                (now - old) & made for now, old, made in zip(ours(), before, during, strict=True)
+            )
+        )
+    )
+
+
+@contextlib.contextmanager
+def receiver(cable, *ports, room=1 << 22):
+    """Open sockets at the left end, one for each port, that do not wait."""
+    with contextlib.ExitStack() as stack:
+        made = []
+        for port in ports:
+            sock = stack.enter_context(
+                cable.left.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+            )
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, room)
+            sock.bind((LEFT_IP, port))
+            sock.setblocking(False)
+            made.append(sock)
+        yield made
+
+
+def drained(sock):
+    """Return what a socket has got until now."""
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.append(sock.recv(70_000))
+    return found
+
+
+def comes(sock, wanted):
+    """Tell whether a socket gets these datagrams, in their order, and no others meanwhile."""
+    found = []
+    eventually(lambda: found.extend(drained(sock)) or len(found) >= len(wanted))
+    return found + drained(sock) == wanted
+
+
+@contextlib.contextmanager
+def cgroup_folder():
+    """Make a cgroup, or skip the test."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    places = [line.split(" ")[4] for line in mounts if " - cgroup2 " in line]
+    if not places:
+        pytest.skip("no cgroup2 file system is mounted")
+    folder = Path(places[0]) / f"pfcompile-test-{os.getpid()}-{time.monotonic_ns()}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        assert eventually(lambda: _removed(folder))
+
+
+def _removed(folder):
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return not folder.exists()
