@@ -1,0 +1,1 @@
+"""From a classic program back to an expression that means the same."""

@@ -1,0 +1,1 @@
+"""Trees, graphs and programs drawn: DOT, SVG, PNG and text."""
