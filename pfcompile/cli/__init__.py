@@ -34,11 +34,12 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except OSError as error:
-        from pfcompile.cli.common import forget_standard_output  # noqa: PLC0415 - rarely needed
+        if error.filename is None:  # standard output has no name, as files have
+            from pfcompile.cli.common import forget_standard_output  # noqa: PLC0415 - rarely needed
 
-        forget_standard_output()
-        if isinstance(error, BrokenPipeError):
-            sys.exit(1)
-        click.echo(f"pfcompile: cannot write standard output: {error.strerror}", err=True)
+            forget_standard_output()
+        if not isinstance(error, BrokenPipeError):
+            where = error.filename or "cannot write standard output"
+            click.echo(f"pfcompile: {where}: {error.strerror or error}", err=True)
         sys.exit(1)
     sys.exit(0)
