@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "filter": "Filter capture files.",
     "split": "Filter capture files with several expressions in one pass.",
     "capture": "Capture packets from an interface.",
+    "attach": "Attach a filter at XDP, tc, a cgroup or a socket: drop, pass, count.",
     "prove": "Say how two filters are related, for all packets.",
     "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",
     "asm": "Assemble a program, classic or extended.",

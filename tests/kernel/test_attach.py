@@ -199,11 +199,13 @@ def test_replacing_loses_no_packet_of_other_traffic(cable, sender, place):
         on(cable, place, programs[0], Action.DROP) as session,
     ):
         stop = threading.Event()
-        all_sent = []
+        all_sent, got_through = [], []
 
         def send():
             while not stop.is_set():
                 all_sent.extend(mixed(sender, 10)[OTHER])
+                # Read meanwhile: the socket has no room for all that is sent until the end.
+                got_through.extend(drained(rest))
 
         thread = threading.Thread(target=send)
         thread.start()
@@ -215,7 +217,8 @@ def test_replacing_loses_no_packet_of_other_traffic(cable, sender, place):
         thread.join()
         count = len(all_sent)
         assert eventually(lambda: session.counters().seen_packets == 2 * count)
-        assert comes(rest, all_sent)
+        assert eventually(lambda: got_through.extend(drained(rest)) or len(got_through) >= count)
+        assert got_through == all_sent
         assert comes(matching, [])
         got = session.counters()
         assert (got.seen_packets, got.matched_packets) == (2 * count, count)

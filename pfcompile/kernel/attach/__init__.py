@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from pfcompile.kernel.attach.counting import Counters
 from pfcompile.kernel.attach.description import Description
-from pfcompile.kernel.attach.places import Cgroup, ProcessSocket, Socket, Tc, Xdp
+from pfcompile.kernel.attach.places import Cgroup, Place, ProcessSocket, Socket, Tc, Xdp
 from pfcompile.kernel.attach.program import Action
 from pfcompile.kernel.attach.rows import Direction, Kind
 from pfcompile.kernel.attach.sessions import Attachment, Filter, attach
@@ -32,6 +32,7 @@ __all__ = [
     "Direction",
     "Filter",
     "Kind",
+    "Place",
     "ProcessSocket",
     "Socket",
     "Tc",

@@ -47,6 +47,9 @@ class Hold(Protocol):
     def update(self, program: LoadedProgram) -> None:
         """Replace the program in one step."""
 
+    def is_attached(self) -> bool:
+        """Tell whether packets still meet it."""
+
     def pin(self, path: str | Path) -> Path:
         """Keep it after this process."""
 

@@ -94,6 +94,14 @@ class Attachment:
         """Return what was counted until now; raises KernelError."""
         return counting.read(self._maps[COUNTERS_MAP])
 
+    def is_attached(self) -> bool:
+        """Tell whether packets still meet it: not after it was detached, or without its interface.
+
+        Raises:
+            KernelError: EBADF where it is closed.
+        """
+        return self._hold.is_attached()
+
     def replace(self, program: Filter, action: Action | None = None) -> None:
         """Go on with another filter: every packet meets the old one or the new one.
 

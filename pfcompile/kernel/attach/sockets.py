@@ -77,6 +77,17 @@ class SocketHold:
         number = self._slot.get(_KEY)
         return None if number is None else int(struct.unpack("=I", number)[0])
 
+    def is_attached(self) -> bool:
+        """Tell whether the filter is there, and the socket as far as that is known here."""
+        if self._borrow is not None:
+            try:
+                with self._borrow() as sock:
+                    if sock.fileno() < 0:
+                        return False
+            except (OSError, KernelError):
+                return False
+        return self.program_id() is not None
+
     def update(self, program: LoadedProgram) -> None:
         """Replace the program in one step; raises KernelError."""
         self._slot.set(_KEY, struct.pack("=i", program.fileno()))

@@ -159,6 +159,15 @@ class Link(Descriptor):
         if status < 0:
             raise refused(Asked.UPDATE_LINK, status, "the link")
 
+    def is_attached(self) -> bool:
+        """Tell whether it still is somewhere: not after `detach`, or without its interface.
+
+        Raises:
+            KernelError: EBADF where it is closed.
+        """
+        info = self.info()
+        return info.interface != 0 and info.cgroup != 0
+
     def detach(self) -> None:
         """Take the program off, even where the link is pinned or open elsewhere, too.
 
