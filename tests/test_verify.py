@@ -51,7 +51,7 @@ def turned(number):
             if not isinstance(block, Branch):
                 return builder.add(block)
             if left.pop() == wrong:
-                return builder.add(Branch(block.test, block.no, block.yes, block.origin))
+                return builder.add(Branch(block.test, block.no, block.yes, block.origins))
             return builder.add(block)
 
         return rebuild(graph, rewrite)

@@ -7,7 +7,7 @@ It has no cycle: a filter always ends. Passes never change a graph; they build t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias, cast
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from pfcompile.ir.values import Value, Variable
 
 Label = NewType("Label", int)
+
+Origins: TypeAlias = "tuple[Span, ...]"
+"""The parts of an expression that asked for something, in the order of the text."""
+
+
+def united(a: Origins, b: Origins) -> Origins:
+    """Return the parts that are in either."""
+    if a == b or not b:
+        return a
+    return tuple(sorted({*a, *b})) if a else b
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +51,14 @@ class Test:
 class Branch:
     """Go to `yes` where the test holds, else to `no`.
 
-    `origin` is the part of the expression that asked for the test; equal tests asked for by
-    different parts are one block all the same.
+    `origins` are the parts of the expression that asked for the test: equal tests asked for by
+    different parts are one block.
     """
 
     test: Test
     yes: Label
     no: Label
-    origin: Span | None = field(default=None, compare=False)
+    origins: Origins = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Let:
     variable: Variable
     value: Value
     next: Label
-    origin: Span | None = field(default=None, compare=False)
+    origins: Origins = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +166,8 @@ class Builder:
     def add(self, block: Block) -> Label:
         """Return the label of `block`, an existing one where an equal block has it.
 
+        That one is then asked for by the parts of the expression that asked for either.
+
         A branch whose two sides are one needs no test: it only reads, and where its load could run
         off the packet, verdicts of equivalent programs may differ. One that may divide by zero
         stays, unless it leads to rejection like that.
@@ -169,6 +181,8 @@ class Builder:
             label = Label(len(self._blocks))
             self._labels[block] = label
             self._blocks.append(block)
+        elif isinstance(block, Branch | Let):
+            self._blocks[label] = _asked_for_by(self._blocks[label], block.origins)
         return label
 
     def __getitem__(self, label: Label) -> Block:
@@ -189,12 +203,21 @@ class Builder:
         return Graph([_renamed(self._blocks[label], names) for label in names])
 
 
+def _asked_for_by(block: Block, origins: Origins) -> Block:
+    """Return `block` with more parts of the expression that asked for it."""
+    match block:
+        case Branch(origins=known) | Let(origins=known) if known != origins:
+            return replace(block, origins=united(known, origins))
+        case _:
+            return block
+
+
 def _renamed(block: Block, names: Mapping[Label, Label]) -> Block:
     match block:
-        case Branch(test=test, yes=yes, no=no, origin=origin):
-            return Branch(test, names[yes], names[no], origin)
-        case Let(variable=variable, value=value, next=after, origin=origin):
-            return Let(variable, value, names[after], origin)
+        case Branch(test=test, yes=yes, no=no, origins=origins):
+            return Branch(test, names[yes], names[no], origins)
+        case Let(variable=variable, value=value, next=after, origins=origins):
+            return Let(variable, value, names[after], origins)
         case Accept() | Reject():
             return block
 

@@ -1,7 +1,7 @@
 """A graph as text, for golden tests and `--dump-after`, and back.
 
-One block a line, each before the ones that it may go to; the part of the expression that asked for
-a block may stand at the end, as a range of characters::
+One block a line, each before the ones that it may go to; the parts of the expression that asked for
+a block may stand at the end, as ranges of characters::
 
     b0:  br ldh[12] == 0x800, b1, b4       ; 0-3
     b1:  let v0 = (ldb[14] & 15) << 2, b2
@@ -46,6 +46,8 @@ from pfcompile.ir.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pfcompile.ir.graph import Origins
 
 ANCILLARY_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -123,18 +125,22 @@ def print_test(test: Test) -> str:
 
 def _block_text(block: Block) -> str:
     match block:
-        case Branch(test=test, yes=yes, no=no, origin=origin):
-            return f"br {print_test(test)}, b{yes}, b{no}{_origin_text(origin)}"
-        case Let(variable=assigned, value=value, next=after, origin=origin):
-            return f"let v{assigned.number} = {print_value(value)}, b{after}{_origin_text(origin)}"
+        case Branch(test=test, yes=yes, no=no, origins=origins):
+            return f"br {print_test(test)}, b{yes}, b{no}{_origins_text(origins)}"
+        case Let(variable=assigned, value=value, next=after, origins=origins):
+            return (
+                f"let v{assigned.number} = {print_value(value)}, b{after}{_origins_text(origins)}"
+            )
         case Accept():
             return "accept"
         case Reject():
             return "reject"
 
 
-def _origin_text(origin: Span | None) -> str:
-    return "" if origin is None else f"  ; {origin.start}-{origin.end}"
+def _origins_text(origins: Origins) -> str:
+    if not origins:
+        return ""
+    return "  ; " + ", ".join(f"{span.start}-{span.end}" for span in origins)
 
 
 def _value_text(value: Value, least: int) -> str:
@@ -216,10 +222,10 @@ def parse_graph(text: str) -> Graph:
 
 def _with_targets(block: Block, targets: Mapping[int, Label]) -> Block:
     match block:
-        case Branch(test=test, yes=yes, no=no, origin=origin):
-            return Branch(test, targets[yes], targets[no], origin)
-        case Let(variable=assigned, value=value, next=after, origin=origin):
-            return Let(assigned, value, targets[after], origin)
+        case Branch(test=test, yes=yes, no=no, origins=origins):
+            return Branch(test, targets[yes], targets[no], origins)
+        case Let(variable=assigned, value=value, next=after, origins=origins):
+            return Let(assigned, value, targets[after], origins)
         case Accept() | Reject():
             return block
 
@@ -325,7 +331,7 @@ class _Reader:
                 self._advance()
                 test = self._test()
                 yes, no = self._target(), self._target()
-                return Branch(test, yes, no, self._origin())
+                return Branch(test, yes, no, self._origins())
             case "let":
                 self._advance()
                 match = _VARIABLE.fullmatch(self._here.text)
@@ -334,7 +340,7 @@ class _Reader:
                 self._advance()
                 self.take("=")
                 value = self._value(_LOWEST)
-                return Let(variable(int(match[1])), value, self._target(), self._origin())
+                return Let(variable(int(match[1])), value, self._target(), self._origins())
             case _:
                 raise self._unexpected("br, let, accept or reject")
 
@@ -343,13 +349,14 @@ class _Reader:
         self._mentioned.append(self.take_label("the label of a block"))
         return Label(len(self._mentioned) - 1)
 
-    def _origin(self) -> Span | None:
-        if self._here.text != ";":
-            return None
-        self._advance()
-        start = self._number()
-        self.take("-")
-        return Span(start, self._number())
+    def _origins(self) -> Origins:
+        spans: list[Span] = []
+        while self._here.text == ("," if spans else ";"):
+            self._advance()
+            start = self._number()
+            self.take("-")
+            spans.append(Span(start, self._number()))
+        return tuple(spans)
 
     def _test(self) -> Test:
         left = self._value(_IN_A_TEST)

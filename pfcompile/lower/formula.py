@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pfcompile.errors import Span
-    from pfcompile.ir.graph import Label
+    from pfcompile.ir.graph import Label, Origins
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,35 +234,35 @@ ZERO: Const = const(0)
 def to_graph(formula: Formula, variables: Iterable[Variable]) -> Graph:
     """Return the graph of a whole filter; its variables start as 0."""
     builder = Builder()
-    label = _build(builder, formula, builder.add(Accept()), builder.add(Reject()), None)
+    label = _build(builder, formula, builder.add(Accept()), builder.add(Reject()), ())
     for variable in variables:
         label = builder.add(Let(variable, ZERO, label))
     return builder.finish(label)
 
 
-def _build(builder: Builder, formula: Formula, yes: Label, no: Label, origin: Span | None) -> Label:
+def _build(builder: Builder, formula: Formula, yes: Label, no: Label, origins: Origins) -> Label:
     """Return where `formula` begins, if it goes on to `yes` where it is true and else to `no`."""
     match formula:
         case Always(truth=truth):
             return yes if truth else no
         case Check(test=test):
-            return builder.add(Branch(test, yes, no, origin))
+            return builder.add(Branch(test, yes, no, origins))
         case Assign(variable=variable, value=value):
-            return builder.add(Let(variable, value, yes, origin))
+            return builder.add(Let(variable, value, yes, origins))
         case Opposite(operand=operand):
-            return _build(builder, operand, no, yes, origin)
+            return _build(builder, operand, no, yes, origins)
         case Marked(formula=inner, origin=own):
-            return _build(builder, inner, yes, no, own)
+            return _build(builder, inner, yes, no, (own,))
         case Choice(condition=condition, then=then, otherwise=otherwise):
-            yes, no = (_build(builder, each, yes, no, origin) for each in (then, otherwise))
-            return _build(builder, condition, yes, no, origin)
+            yes, no = (_build(builder, each, yes, no, origins) for each in (then, otherwise))
+            return _build(builder, condition, yes, no, origins)
         case Joined(first=first, rest=rest):
             # From the right: what an operand is joined with is where its own way goes on. A chain
             # of ten thousand is a loop, not a recursion.
             for junction, operand in reversed(rest):
-                start = _build(builder, operand, yes, no, origin)
+                start = _build(builder, operand, yes, no, origins)
                 if junction is Junction.AND:
                     yes = start
                 else:
                     no = start
-            return _build(builder, first, yes, no, origin)
+            return _build(builder, first, yes, no, origins)

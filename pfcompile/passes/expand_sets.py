@@ -151,7 +151,7 @@ class _Expansion:
 
     def _test(self, op: Comparison, number: int, yes: Label, no: Label) -> Label:
         test = Test(op, self._left, const(number))
-        return self._builder.add(Branch(test, yes, no, self._block.origin))
+        return self._builder.add(Branch(test, yes, no, self._block.origins))
 
 
 def comparisons(ranges: Sequence[tuple[int, int]]) -> int:

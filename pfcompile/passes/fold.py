@@ -76,7 +76,7 @@ def check_arithmetic(graph: Graph) -> None:
             for value in used_values(block):
                 message = _meaningless(value)
                 if message is not None:
-                    raise FilterError(message, span=block.origin)
+                    raise FilterError(message, span=min(block.origins, default=None))
 
 
 def _meaningless(value: Value) -> str | None:
@@ -95,10 +95,10 @@ def _meaningless(value: Value) -> str | None:
 
 def _rewrite(builder: Builder, block: Block, simplify: Simplifier) -> Label:
     match block:
-        case Branch(test=test, yes=yes, no=no, origin=origin):
+        case Branch(test=test, yes=yes, no=no, origins=origins):
             plain = Test(test.op, simplify(test.left), simplify(test.right))
             if plain.may_end:
-                return builder.add(Branch(plain, yes, no, origin))
+                return builder.add(Branch(plain, yes, no, origins))
             decided = decide(plain)
             if decided is None:
                 plain, swapped = canonical(plain)
@@ -107,9 +107,9 @@ def _rewrite(builder: Builder, block: Block, simplify: Simplifier) -> Label:
                 decided = decide(plain)
             if decided is not None:
                 return yes if decided else no
-            return builder.add(Branch(plain, yes, no, origin))
-        case Let(variable=variable, value=value, next=after, origin=origin):
-            return builder.add(Let(variable, simplify(value), after, origin))
+            return builder.add(Branch(plain, yes, no, origins))
+        case Let(variable=variable, value=value, next=after, origins=origins):
+            return builder.add(Let(variable, simplify(value), after, origins))
         case Accept() | Reject():
             return builder.add(block)
 

@@ -23,14 +23,23 @@ from typing import TYPE_CHECKING
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
-from pfcompile.ir.graph import Branch, Graph, Label, Reject, Test, rebuild_with, successors
+from pfcompile.ir.graph import (
+    Branch,
+    Graph,
+    Label,
+    Reject,
+    Test,
+    rebuild_with,
+    successors,
+    united,
+)
 from pfcompile.ir.values import Arithmetic, Const, Load, Value, arithmetic, const, load
 from pfcompile.passes.search import improve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pfcompile.ir.graph import Block, Builder
+    from pfcompile.ir.graph import Block, Builder, Origins
     from pfcompile.passes.search import Cost
 
 
@@ -72,6 +81,7 @@ class _Step:
         asked: The one or two tests that it stands for now.
         demand: What is asked of the packet instead.
         yes, no: Where the new block goes.
+        origins: The parts of the expression that asked for what it stands for.
     """
 
     label: Label
@@ -79,6 +89,7 @@ class _Step:
     demand: _Demand
     yes: Label
     no: Label
+    origins: Origins
 
 
 def _steps(graph: Graph) -> Iterator[_Step]:
@@ -95,7 +106,7 @@ def _steps(graph: Graph) -> Iterator[_Step]:
             narrow = None if demand is None else _narrowed(demand)
             if narrow is not None:
                 yes, no = (block.yes, block.no) if narrow.on_yes else (block.no, block.yes)
-                yield _Step(label, (block.test, None), narrow, yes, no)
+                yield _Step(label, (block.test, None), narrow, yes, no, block.origins)
 
 
 def _fusions(graph: Graph, label: Label, block: Branch, ways_to: Counter[Label]) -> Iterator[_Step]:
@@ -117,7 +128,8 @@ def _fusions(graph: Graph, label: Label, block: Branch, ways_to: Counter[Label])
         return
     # A packet that ends behind the first's bytes must get the verdict that it got.
     if joined.end <= first.end or isinstance(graph[out], Reject):
-        yield _Step(label, (block.test, after.test), joined, further, out)
+        origins = united(block.origins, after.origins)
+        yield _Step(label, (block.test, after.test), joined, further, out, origins)
 
 
 def _demand(test: Test) -> _Demand | None:
@@ -193,7 +205,7 @@ def _apply(graph: Graph, step: _Step) -> Graph:
     ) -> Label:
         if label != step.label or not isinstance(block, Branch):
             return builder.add(block)
-        changed = Branch(_test(step.demand), names[step.yes], names[step.no], block.origin)
+        changed = Branch(_test(step.demand), names[step.yes], names[step.no], step.origins)
         return builder.add(changed)
 
     return rebuild_with(graph, rewrite)

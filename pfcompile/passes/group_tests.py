@@ -23,11 +23,21 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, TypeAlias
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
-from pfcompile.ir.graph import Branch, Builder, Graph, Label, Test, rebuild_with, successors
+from pfcompile.ir.graph import (
+    Branch,
+    Builder,
+    Graph,
+    Label,
+    Test,
+    rebuild_with,
+    successors,
+    united,
+)
 from pfcompile.ir.ranges import RangeList, complement, normal, prefix_range
 from pfcompile.ir.values import Arithmetic, Const, Numbers, Value, numbers
 from pfcompile.passes.fold import canonical, decide
@@ -180,9 +190,10 @@ def _united(tests: _Tests) -> _Tests | None:
     if always is not None:
         return None if always else others
     test, swapped = canonical(membership)
-    origin = sets[0][0].origin
-    united = Branch(test, sets[0][0].yes, sets[0][0].no, origin)
-    return [(united, not swapped), *others]
+    first = sets[0][0]
+    origins = reduce(united, (block.origins for block, _, _ in sets))
+    whole = Branch(test, first.yes, first.no, origins)
+    return [(whole, not swapped), *others]
 
 
 def _grouped(row: _Row, loaded: Value | None) -> _Tests | None:
@@ -197,10 +208,10 @@ def _grouped(row: _Row, loaded: Value | None) -> _Tests | None:
     values = sorted(by_value, key=lambda value: value is not loaded)
     grouped = []
     for value in values:
-        united = _united(by_value[value])
-        if united is None:
+        tests = _united(by_value[value])
+        if tests is None:
             return None
-        grouped += united
+        grouped += tests
     return grouped
 
 
@@ -216,5 +227,5 @@ def _write_row(
         return way_out
     for block, leaves_on_yes in reversed(tests):
         yes, no = (way_out, label) if leaves_on_yes else (label, way_out)
-        label = builder.add(Branch(block.test, yes, no, block.origin))
+        label = builder.add(Branch(block.test, yes, no, block.origins))
     return label

@@ -20,7 +20,7 @@ or from bytes before those that it looks at. Whether it pays is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.ir.graph import (
@@ -32,6 +32,7 @@ from pfcompile.ir.graph import (
     Test,
     rebuild_with,
     successors,
+    united,
     used_values,
 )
 from pfcompile.ir.values import (
@@ -351,12 +352,15 @@ class _Merge:
             )
             yes = target(tuple(block.yes for block in blocks))
             no = target(tuple(block.no for block in blocks))
-            made[labels] = builder.add(Branch(test, yes, no, blocks[0].origin))
+            origins = reduce(united, (block.origins for block in blocks))
+            made[labels] = builder.add(Branch(test, yes, no, origins))
         root = made[self._group.labels]
         for side, label in enumerate(self._group.labels):
             entry = root
+            block = self._graph[label]
+            assert isinstance(block, Branch)
             for made_variable, values in reversed(self._values):
-                entry = builder.add(Let(made_variable, values[side], entry))
+                entry = builder.add(Let(made_variable, values[side], entry, block.origins))
             self.entries[label] = entry
 
     def _merged(self, values: Sequence[Value]) -> Value:
@@ -425,8 +429,8 @@ def _hoist_lets(graph: Graph) -> Graph:
                     continue
                 yes = written.next if side == old.yes else block.yes
                 no = block.no if side == old.yes else written.next
-                test = builder.add(Branch(block.test, yes, no, block.origin))
-                return builder.add(Let(written.variable, written.value, test))
+                test = builder.add(Branch(block.test, yes, no, block.origins))
+                return builder.add(Let(written.variable, written.value, test, written.origins))
         return builder.add(block)
 
     return rebuild_with(graph, rewrite)

@@ -55,7 +55,7 @@ def order_switches(graph: Graph) -> Graph:
             return builder.add(block)
         after = names[row[-1].no]
         for member in reversed(_ordered(heights, row)):
-            after = builder.add(Branch(member.test, names[member.yes], after, member.origin))
+            after = builder.add(Branch(member.test, names[member.yes], after, member.origins))
         return after
 
     return rebuild_with(graph, rewrite)

@@ -15,10 +15,11 @@ single walk from the ends.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pfcompile.ir.comparison import Comparison
-from pfcompile.ir.graph import Branch, Graph, Test, rebuild
+from pfcompile.ir.graph import Branch, Graph, Test, rebuild, united
 from pfcompile.ir.ranges import complement, normal
 from pfcompile.ir.values import numbers
 from pfcompile.passes.expand_sets import comparisons
@@ -66,7 +67,8 @@ def _split(builder: Builder, first: Branch) -> Label:
     if not inside or not rest or parts >= comparisons(mine) + comparisons(inner):
         return builder.add(first)
     others = _ask(builder, first, rest, second.no, first.no)
-    return _ask(builder, second, inside, second.yes, others)
+    both = replace(second, origins=united(first.origins, second.origins))
+    return _ask(builder, both, inside, second.yes, others)
 
 
 def _ask(builder: Builder, block: Branch, ranges: RangeList, yes: Label, no: Label) -> Label:
@@ -77,4 +79,4 @@ def _ask(builder: Builder, block: Branch, ranges: RangeList, yes: Label, no: Lab
         return yes if outcome else no
     test, swapped = canonical(test)
     sides = (no, yes) if swapped else (yes, no)
-    return _split(builder, Branch(test, *sides, block.origin))
+    return _split(builder, Branch(test, *sides, block.origins))

@@ -81,7 +81,7 @@ def _swapped(graph: Graph, label: Label) -> Graph:
         assert isinstance(first, Branch)
         second = graph[first.no]
         assert isinstance(second, Branch)
-        below = builder.add(Branch(first.test, names[first.yes], names[second.no], first.origin))
-        return builder.add(Branch(second.test, names[second.yes], below, second.origin))
+        below = builder.add(Branch(first.test, names[first.yes], names[second.no], first.origins))
+        return builder.add(Branch(second.test, names[second.yes], below, second.origins))
 
     return rebuild_with(graph, rewrite)

@@ -87,7 +87,7 @@ def _walk(graph: Graph) -> tuple[Graph, bool]:
                 threaded[label] = block
             case _ if facts is None:
                 continue  # No way leads here any more.
-            case Branch(test=test, yes=yes, no=no, origin=origin):
+            case Branch(test=test, yes=yes, no=no, origins=origins):
                 if_yes, if_no = facts.assume(test, True), facts.assume(test, False)
                 yes_end, no_end = follow(yes, if_yes), follow(no, if_no)
                 # Ways lead to higher labels only: a side above an end never comes there.
@@ -98,11 +98,11 @@ def _walk(graph: Graph) -> tuple[Graph, bool]:
                 else:
                     arrive(yes_end, if_yes)
                     arrive(no_end, if_no)
-                    threaded[label] = Branch(test, yes_end, no_end, origin)
-            case Let(variable=variable, value=value, next=after, origin=origin):
+                    threaded[label] = Branch(test, yes_end, no_end, origins)
+            case Let(variable=variable, value=value, next=after, origins=origins):
                 facts = facts.set_to(variable, value)
                 after = arrive(follow(after, facts), facts)
-                threaded[label] = Let(variable, value, after, origin)
+                threaded[label] = Let(variable, value, after, origins)
     rebuilt = _rebuilt(threaded, graph, entry)
     kept = sum(isinstance(block, Branch | Let) for block in threaded.values())
     left = sum(isinstance(block, Branch | Let) for block in rebuilt.blocks)
@@ -120,10 +120,10 @@ def _rebuilt(blocks: dict[Label, Block | Label], graph: Graph, entry: Label) -> 
                 continue
             case int(other):
                 names[label] = names[Label(other)]
-            case Branch(test=test, yes=yes, no=no, origin=origin):
-                names[label] = builder.add(Branch(test, names[yes], names[no], origin))
-            case Let(variable=variable, value=value, next=after, origin=origin):
-                names[label] = builder.add(Let(variable, value, names[after], origin))
+            case Branch(test=test, yes=yes, no=no, origins=origins):
+                names[label] = builder.add(Branch(test, names[yes], names[no], origins))
+            case Let(variable=variable, value=value, next=after, origins=origins):
+                names[label] = builder.add(Let(variable, value, names[after], origins))
             case block:
                 names[label] = builder.add(block)
     return builder.finish(names[entry])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.errors import Span
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
-from pfcompile.ir.graph import Accept, Branch, Builder, Graph, Label, Let, Reject, Test
+from pfcompile.ir.graph import Accept, Branch, Builder, Graph, Label, Let, Origins, Reject, Test
 from pfcompile.ir.values import (
     Ancillary,
     Arithmetic,
@@ -138,14 +138,14 @@ class RandomGraphs:
                 labels += self._told_apart(builder, yes, no)
             elif self.rng.random() < 0.12:
                 chosen = variable(self.rng.randrange(VARIABLES))
-                labels.append(builder.add(Let(chosen, self.offset(), yes, self._origin())))
+                labels.append(builder.add(Let(chosen, self.offset(), yes, self._origins())))
             else:
                 # Tests come from a pool: the same ones are to meet on one way.
                 test = self.rng.choice(pool)
-                labels.append(builder.add(Branch(test, yes, no, self._origin())))
+                labels.append(builder.add(Branch(test, yes, no, self._origins())))
         entry = labels[-1]
         for number in range(VARIABLES):
-            entry = builder.add(Let(variable(number), self.offset(), entry, self._origin()))
+            entry = builder.add(Let(variable(number), self.offset(), entry, self._origins()))
         return builder.finish(entry)
 
     def _row(self, builder: Builder, way_out: Label, label: Label) -> list[Label]:
@@ -164,7 +164,7 @@ class RandomGraphs:
             op = self.rng.choice((Comparison.EQ, Comparison.EQ, Comparison.GT))
             sides = (way_out, label) if self.rng.random() < 0.6 else (label, way_out)
             test = Test(op, value, const(number))
-            label = builder.add(Branch(test, *sides, self._origin()))
+            label = builder.add(Branch(test, *sides, self._origins()))
             row.append(label)
         return row
 
@@ -181,10 +181,10 @@ class RandomGraphs:
             label = no
             for size, offset, number in tests:
                 test = Test(Comparison.EQ, load(size, base, start + offset), const(number & 0xFF))
-                label = builder.add(Branch(test, yes, label, self._origin()))
+                label = builder.add(Branch(test, yes, label, self._origins()))
             heads.append(label)
         split = self.test()
-        return [*heads, builder.add(Branch(split, *heads, self._origin()))]
+        return [*heads, builder.add(Branch(split, *heads, self._origins()))]
 
     def _neighbours(self, builder: Builder, yes: Label, no: Label) -> list[Label]:
         """Add tests of bytes that stand side by side, perhaps masked, all of which must hold."""
@@ -198,7 +198,7 @@ class RandomGraphs:
                 mask = self.rng.choice((0x0F, 0xF0, 0xFF))
                 value, number = arithmetic(ArithmeticOp.AND, value, const(mask)), number & mask
             label = builder.add(
-                Branch(Test(Comparison.EQ, value, const(number)), label, no, self._origin())
+                Branch(Test(Comparison.EQ, value, const(number)), label, no, self._origins())
             )
             row.append(label)
         return row
@@ -209,10 +209,10 @@ class RandomGraphs:
         first, second, third = self.rng.sample(range(200), 3)
         shared = Test(Comparison.IN, value, numbers([(first, first), (second, second)]))
         between = Test(Comparison.EQ, value, const(third))
-        ending = builder.add(Branch(shared, yes, no, self._origin()))
-        after = builder.add(Branch(between, other, no, self._origin()))
-        middle = builder.add(Branch(shared, yes, after, self._origin()))
-        return [ending, builder.add(Branch(self.test(), middle, ending, self._origin()))]
+        ending = builder.add(Branch(shared, yes, no, self._origins()))
+        after = builder.add(Branch(between, other, no, self._origins()))
+        middle = builder.add(Branch(shared, yes, after, self._origins()))
+        return [ending, builder.add(Branch(self.test(), middle, ending, self._origins()))]
 
     def _told_apart(self, builder: Builder, yes: Label, no: Label) -> list[Label]:
         """Add a test for a set and, behind it, one for a part of the set."""
@@ -223,18 +223,16 @@ class RandomGraphs:
         ranges = [(n, n if self.rng.random() < 0.8 else min(n + 3, WORD)) for n in members]
         part = self.rng.sample(ranges, self.rng.randrange(1, len(ranges)))
         inner = Test(Comparison.IN, value, numbers(part))
-        second = builder.add(Branch(inner, yes, no, self._origin()))
+        second = builder.add(Branch(inner, yes, no, self._origins()))
         outer = Test(Comparison.IN, value, numbers(ranges))
-        return [second, builder.add(Branch(outer, second, no, self._origin()))]
+        return [second, builder.add(Branch(outer, second, no, self._origins()))]
 
     def _target(self, labels: list[Label]) -> Label:
         return labels[-1] if self.rng.random() < 0.45 else self.rng.choice(labels)
 
-    def _origin(self) -> Span | None:
-        if self.rng.random() < 0.5:
-            return None
-        start = self.rng.randrange(100)
-        return Span(start, start + self.rng.randrange(1, 20))
+    def _origins(self) -> Origins:
+        starts = sorted(self.rng.sample(range(100), self.rng.choice((0, 0, 1, 1, 2, 3))))
+        return tuple(Span(start, start + self.rng.randrange(1, 20)) for start in starts)
 
     def any_value(self, depth: int = 4) -> Value:
         """Return a value of any form, also of those that lowering never makes."""

@@ -20,14 +20,14 @@ from tests.ir.random_graphs import RandomGraphs
 EXAMPLE = """\
 b0:  br ldh[12] == 0x800, b1, b4  ; 0-3
 b1:  let v0 = (ldb[14] & 15) << 2, b2
-b2:  br ldh[v0 + 16] == 80, b3, b4  ; 7-14
+b2:  br ldh[v0 + 16] == 80, b3, b4  ; 7-14, 20-31
 b3:  accept
 b4:  reject
 """
 
 
 def origins(graph):
-    return [getattr(block, "origin", None) for block in graph.blocks]
+    return [getattr(block, "origins", ()) for block in graph.blocks]
 
 
 def test_the_example_of_the_docstring():
@@ -45,7 +45,7 @@ def test_the_example_of_the_docstring():
         Accept(),
         Reject(),
     )
-    assert origins(graph) == [Span(0, 3), None, Span(7, 14), None, None]
+    assert origins(graph) == [(Span(0, 3),), (), (Span(7, 14), Span(20, 31)), (), ()]
     assert print_graph(graph) == EXAMPLE
 
 
