@@ -13,7 +13,9 @@ from pfcompile.ir.values import Variable, variable
 if TYPE_CHECKING:
     from pfcompile.errors import Span
     from pfcompile.lower.frame import Frame
+    from pfcompile.lower.terms import Marks
     from pfcompile.names.answers import Resolver
+    from pfcompile.syntax import tree
 
 NETMASK_UNKNOWN = 0xFFFFFFFF
 """PCAP_NETMASK_UNKNOWN, pcap/pcap.h."""
@@ -75,7 +77,9 @@ class Context:
         options: What the compilation depends on.
         frame: The headers as the next primitive sees them.
         variables: All that have been handed out.
-        taken_as_true: Operands that are not tested, by where they stand.
+        taken_as_true, taken_as_false: Operands that are not tested, by where they stand.
+        seen: Where a list is given, every primitive is put there, with the frame that it sees.
+        marks: Keeps the primitives apart where that is asked for.
     """
 
     def __init__(self, text: str, options: Options, frame: Frame) -> None:
@@ -84,6 +88,9 @@ class Context:
         self.frame = frame
         self.variables: list[Variable] = []
         self.taken_as_true: frozenset[Span] = frozenset()
+        self.taken_as_false: frozenset[Span] = frozenset()
+        self.seen: list[tuple[tree.Primitive, Frame]] | None = None
+        self.marks: Marks | None = None
         self._chain: tuple[Variable, Variable] | None = None
 
     def new_variable(self) -> Variable:

@@ -12,6 +12,7 @@ from pfcompile.lower import iso, transport
 from pfcompile.lower.arithmetic import relation
 from pfcompile.lower.context import Context, Options
 from pfcompile.lower.formula import (
+    FALSE,
     TRUE,
     Always,
     Assign,
@@ -29,6 +30,7 @@ from pfcompile.lower.link_protocol import link_protocol
 from pfcompile.lower.lists import ValueList, can_join, joined
 from pfcompile.lower.preamble import Preamble, field_test
 from pfcompile.lower.qualified import qualified
+from pfcompile.lower.terms import Marks
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Proto
 
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
     from pfcompile.errors import Span
     from pfcompile.ir.graph import Graph
     from pfcompile.ir.values import Variable
+    from pfcompile.lower.frame import Frame
+    from pfcompile.lower.terms import TermGraph
 
-__all__ = ["check_operands", "is_left_as_written", "lower"]
+__all__ = ["check_operands", "frames", "is_left_as_written", "lower", "lower_apart"]
 
 
 def lower(
@@ -47,6 +51,7 @@ def lower(
     text: str,
     options: Options,
     taken_as_true: frozenset[Span] = frozenset(),
+    taken_as_false: frozenset[Span] = frozenset(),
 ) -> Graph:
     """Return the graph of an expression, as it stands: nothing is optimised.
 
@@ -56,6 +61,7 @@ def lower(
         options: The link type and what else it depends on.
         taken_as_true: Operands that are not tested, by where they stand; they still move the
             offsets of what follows.
+        taken_as_false: The same, of operands that are not to hold.
 
     Raises:
         FilterError: The expression means nothing on this link type, or a name is unknown.
@@ -67,6 +73,29 @@ def lower(
     context = Context(text, options, preamble.frame)
     context.variables = handed_out
     context.taken_as_true = taken_as_true
+    return _graph(context, preamble, expression)
+
+
+def lower_apart(expression: tree.Expression, text: str, options: Options) -> TermGraph:
+    """Return the graph of an expression in which each primitive has blocks of its own.
+
+    Nothing is joined, as `lower` joins the values of lists: primitive after primitive is tested,
+    from left to right, as the expression says, and blocks mark where one begins, is true, is false.
+
+    Raises:
+        FilterError, ValueError: As `lower`.
+    """
+    handed_out: list[Variable] = []
+    preamble = Preamble(layout(options.dlt), handed_out)
+    context = Context(text, options, preamble.frame)
+    context.variables = handed_out
+    context.marks = marks = Marks()
+    return marks.found(_graph(context, preamble, expression))
+
+
+def _graph(context: Context, preamble: Preamble, expression: tree.Expression) -> Graph:
+    """Return the graph of an expression whose headers begin as the preamble says."""
+    known, handed_out = context.frame.layout, context.variables
     formula = _formula(context, expression)
     if known.gate is not None and context.frame.layout is known:
         # A gate is not put before a filter that has moved on to another link type.
@@ -117,6 +146,21 @@ def _primitives(node: tree.Expression) -> Iterator[tree.Primitive]:
             yield node
 
 
+def frames(
+    expression: tree.Expression, text: str, options: Options
+) -> list[tuple[tree.Primitive, Frame]]:
+    """Return every primitive, from left to right, with the headers as it sees them.
+
+    Raises:
+        FilterError: As for `lower`.
+        ValueError: There is no such link type.
+    """
+    context = Context(text, options, Preamble(layout(options.dlt), []).frame)
+    context.seen = []
+    _formula(context, expression)
+    return context.seen
+
+
 def check_operands(operands: tuple[tree.Expression, ...], text: str, options: Options) -> None:
     """Raise the FilterError that the first wrong one of some finished operands deserves.
 
@@ -133,7 +177,7 @@ def _formula(context: Context, node: tree.Expression) -> Formula:
     """Return what `node` means; the context's frame moves along the text."""
     if isinstance(node, tree.Chain):
         formula = _chain(context, node)
-        return TRUE if node.span in context.taken_as_true else formula
+        return _taken(context, node.span) or formula
     meaning = _operand(context, node)
     return meaning.formula(context) if isinstance(meaning, _Listed) else meaning
 
@@ -148,11 +192,36 @@ def _operand(context: Context, node: tree.Expression) -> Formula | _Listed:
             inner = _operand(context, operand)
             meaning = inner.opposite() if isinstance(inner, _Listed) else opposite(inner)
         case tree.Qualified():
+            _note(context, node)
             found = qualified(context, node)
-            meaning = _Listed(found) if isinstance(found, ValueList) else Marked(found, node.span)
+            if isinstance(found, ValueList) and context.marks is None:
+                meaning = _Listed(found)
+            else:
+                inner = found.formula(context) if isinstance(found, ValueList) else found
+                meaning = _marked(context, node, inner)
         case _:
-            meaning = Marked(_primitive(context, node), node.span)
-    return TRUE if node.span in context.taken_as_true else meaning
+            _note(context, node)
+            meaning = _marked(context, node, _primitive(context, node))
+    return _taken(context, node.span) or meaning
+
+
+def _note(context: Context, node: tree.Primitive) -> None:
+    """Tell whoever asked which frame a primitive sees."""
+    if context.seen is not None:
+        context.seen.append((node, context.frame))
+
+
+def _taken(context: Context, span: Span) -> Always | None:
+    """Return what an operand is taken as that is not tested, or None for one that is."""
+    if span in context.taken_as_true:
+        return TRUE
+    return FALSE if span in context.taken_as_false else None
+
+
+def _marked(context: Context, node: tree.Primitive, meaning: Formula) -> Formula:
+    """Return what a primitive means, with its place in the text."""
+    marked = Marked(meaning, node.span)
+    return marked if context.marks is None else context.marks.put(node, marked)
 
 
 def _chain(context: Context, node: tree.Chain) -> Formula:
