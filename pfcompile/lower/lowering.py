@@ -73,6 +73,7 @@ def lower(
     context = Context(text, options, preamble.frame)
     context.variables = handed_out
     context.taken_as_true = taken_as_true
+    context.taken_as_false = taken_as_false
     return _graph(context, preamble, expression)
 
 
