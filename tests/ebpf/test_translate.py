@@ -16,7 +16,7 @@ from pfcompile.ebpf.isa import Kind, row_of
 from pfcompile.ebpf.machine.faults import RunError
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.starts import Skb, Xdp
-from pfcompile.ebpf.translate import translate
+from pfcompile.ebpf.translate import translate, translate_with_sources
 from pfcompile.ebpf.translate.targets import FORMS
 from pfcompile.errors import ProgramError
 from tests.cbpf.random_programs import METADATA, random_program
@@ -345,6 +345,22 @@ def test_the_public_method():
     assert len(turned.to_bytes()) == 8 * len(turned.instructions)
     assert program.to_ebpf("xdp", access="helpers").flags == 1 << 5
     assert program.to_ebpf().program_type is None
+
+
+@pytest.mark.parametrize("target", ["socket", "tc", "xdp", "user"])
+def test_slots_know_what_they_are_for(target):
+    for text in ("tcp port 443", "ip6 or vlan 5", "less 10", "host 10.0.0.1 or net 10.2.0.0/16"):
+        classic = pfcompile.compile(text, optimize=False).instructions
+        if target == "xdp" and "vlan" in text:
+            continue  # asks for metadata that is not to be had there
+        program, sources = translate_with_sources(classic, target)
+        assert program == translate(classic, target)
+        assert len(sources) == len(program.instructions)
+        known = [each for each in sources if each is not None]
+        assert known == sorted(known)
+        for position, each in enumerate(classic):
+            if each.code == Op.RET_K:  # moves a number and exits
+                assert sources.count(position) == 2
 
 
 def test_all_operations_are_met():

@@ -70,7 +70,22 @@ def translate(
     """
     form = find_form(target, access)
     written = write(instructions, form, find_verdicts(form.target, match, no_match))
-    return EbpfProgram(written, form.target.name, form.target.program_type, form.flags)
+    return _program(written, form)
+
+
+def translate_with_sources(
+    instructions: Sequence[Classic], target: str = "user"
+) -> tuple[EbpfProgram, tuple[int | None, ...]]:
+    """Return what `translate` does, and for each slot the classic instruction that it is for.
+
+    None for slots that are for the whole program: its start, and its ways out with "no match".
+
+    Raises:
+        ProgramError: As of `translate`.
+    """
+    form = find_form(target, None)
+    walk, emission = _walked(instructions, form, find_verdicts(form.target, None, None))
+    return _program(emission.finish(), form), walk.sources()
 
 
 def write(
@@ -83,7 +98,19 @@ def write(
     Raises:
         ProgramError: As of `translate`.
     """
+    return _walked(instructions, form, verdicts)[1].finish()
+
+
+def _walked(
+    instructions: Sequence[Classic], form: Form, verdicts: Verdicts
+) -> tuple[Walk, Emission]:
+    """Return a translation that is done but for what `Emission.finish` does."""
     check_structure(instructions)
     emission = Emission(form, verdicts)
-    Walk(instructions, emission).write()
-    return emission.finish()
+    walk = Walk(instructions, emission)
+    walk.write()
+    return walk, emission
+
+
+def _program(written: tuple[Instruction, ...], form: Form) -> EbpfProgram:
+    return EbpfProgram(written, form.target.name, form.target.program_type, form.flags)

@@ -6,6 +6,7 @@ constants from 2**31 up are not widened with their sign.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -98,6 +99,7 @@ class Walk:
         )
         self._position = 0
         self._falls_through = True
+        self._sources: list[tuple[int, int | None]] = []
 
     def write(self) -> None:
         """Write all of the program.
@@ -106,6 +108,7 @@ class Walk:
             ProgramError: It loads a metadata word that the target has not, or from a header that
                 only the kernel finds.
         """
+        self._note_source(None)
         self._begin()
         for position, instruction in enumerate(self._program):
             if not self._plan.reached[position]:
@@ -115,7 +118,9 @@ class Walk:
                     self._builder.jump(self._emission.no_match())
                 self._falls_through = False
                 continue
+            self._note_source(None)
             self._emission.put_island(falls_through=self._falls_through)
+            self._note_source(position)
             self._builder.label(_label(position))
             if position in self._plan.forgotten:
                 self._packets.forget()
@@ -124,7 +129,24 @@ class Walk:
             self._position, self._falls_through = position, True
             row = ROW_OF[instruction.code]
             self._WRITERS[row.instruction_class, row.operand](self, row, instruction)
+        self._note_source(None)
         self._emission.put_exit()
+        self._note_source(None)
+
+    def sources(self) -> tuple[int | None, ...]:
+        """Return for each slot the classic instruction that it is for.
+
+        None for what is for the whole program: its start, and its ways out with "no match".
+        """
+        return tuple(
+            source
+            for (start, source), (end, _) in pairwise(self._sources)
+            for _ in range(start, end)
+        )
+
+    def _note_source(self, position: int | None) -> None:
+        """Note that what is written from here on is for `position`."""
+        self._sources.append((self._builder.slots, position))
 
     def _begin(self) -> None:
         b = self._builder
