@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
     ROW_OF,
-    SCRATCH_WORDS,
     Ancillary,
     Class,
     Instruction,
@@ -34,7 +33,7 @@ from pfcompile.cbpf.isa import (
     ancillary_word,
     successors,
 )
-from pfcompile.errors import ProgramError
+from pfcompile.cbpf.liveness import REGISTERS, A, M, X, check_loop_free, wanted_registers
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.prove.packet import Address, SymbolicPacket
@@ -80,12 +79,6 @@ def read_program(program: Sequence[Instruction], packet: SymbolicPacket) -> list
     return _Walk(program, packet).returns()
 
 
-_A: Final = 0
-_X: Final = 1
-_M: Final = 2
-_WIDTH: Final = _M + SCRATCH_WORDS
-"""Where registers stand in a state: A, X, then M[0] to M[15]."""
-
 _SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
 WIDEST_SHIFT: Final = 31
 """The widest shift that libpcap's interpreter and a kernel do alike."""
@@ -119,7 +112,7 @@ class _Arrival:
         return _Arrival(self.reached, tuple(registers))
 
 
-_START: Final = _Arrival(reached=True, registers=(0,) * _WIDTH)
+_START: Final = _Arrival(reached=True, registers=(0,) * REGISTERS)
 
 
 @dataclass(slots=True)
@@ -130,8 +123,8 @@ class _Walk:
     _ends: list[Return] = field(default_factory=list)
 
     def returns(self) -> list[Return]:
-        _check(self.program)
-        wanted = _wanted(self.program)
+        check_loop_free(self.program)
+        wanted = wanted_registers(self.program)
         self._arrivals[0] = [_START]
         for position, instruction in enumerate(self.program):
             arrivals = self._arrivals.pop(position, None)
@@ -169,7 +162,7 @@ class _Walk:
             self._go(yes, here)
             return
         right = _operand(row, instruction, here)
-        holds = _COMPARE[row.comparison](here.registers[_A], right)
+        holds = _COMPARE[row.comparison](here.registers[A], right)
         self._go(yes, _Arrival(both(here.reached, holds), here.registers))
         self._go(no, _Arrival(both(here.reached, negation(holds)), here.registers))
 
@@ -185,26 +178,26 @@ class _Walk:
             if ends is not False:
                 self._ends.append(Return(ends, 0))
             here = _Arrival(both(here.reached, negation(by_zero)), here.registers)
-        self._go(position + 1, here.put(_A, arithmetic(op, here.registers[_A], right)))
+        self._go(position + 1, here.put(A, arithmetic(op, here.registers[A], right)))
 
     def _move(self, row: Row, instruction: Instruction, here: _Arrival) -> tuple[int, Word]:
         """Return the register that an instruction without jumps writes, and what it writes."""
-        a, x = here.registers[_A], here.registers[_X]
+        a, x = here.registers[A], here.registers[X]
         k = instruction.k
         match row.instruction_class:
             case Class.LD:
-                return _A, self._loaded(row, instruction, here)
+                return A, self._loaded(row, instruction, here)
             case Class.LDX:
-                return _X, self._loaded(row, instruction, here)
+                return X, self._loaded(row, instruction, here)
             case Class.ST:
-                return _M + k, a
+                return M + k, a
             case Class.STX:
-                return _M + k, x
+                return M + k, x
             case Class.MISC:
-                return (_X, a) if Place.X in row.writes else (_A, x)
+                return (X, a) if Place.X in row.writes else (A, x)
             case _:
                 # Of the arithmetic, only the negation has no operator.
-                return _A, arithmetic(ArithmeticOp.SUB, 0, a)
+                return A, arithmetic(ArithmeticOp.SUB, 0, a)
 
     def _loaded(self, row: Row, instruction: Instruction, here: _Arrival) -> Word:
         match row.operand:
@@ -214,7 +207,7 @@ class _Walk:
                     return self._metadata(metadata.word, metadata.reads, here)
                 return self.packet.load(here.reached, Address(0, instruction.k), row.size)
             case Operand.INDIRECT:
-                base, displacement = split(here.registers[_X])
+                base, displacement = split(here.registers[X])
                 address = Address(base, displacement + instruction.k & WORD)
                 return self.packet.load(here.reached, address, row.size)
             case Operand.HEADER:
@@ -227,7 +220,7 @@ class _Walk:
                 return _operand(row, instruction, here)
 
     def _metadata(self, word: Ancillary, reads: Place, here: _Arrival) -> Word:
-        a, x = here.registers[_A], here.registers[_X]
+        a, x = here.registers[A], here.registers[X]
         if word is Ancillary.ALU_XOR_X:
             return arithmetic(ArithmeticOp.XOR, a, x)
         if Place.PACKET in reads:
@@ -239,11 +232,11 @@ def _operand(row: Row, instruction: Instruction, here: _Arrival) -> Word:
     """Return an operand that is a constant, a register or a scratch word."""
     match row.operand:
         case Operand.INDEX:
-            return here.registers[_X]
+            return here.registers[X]
         case Operand.ACCUMULATOR:
-            return here.registers[_A]
+            return here.registers[A]
         case Operand.SCRATCH:
-            return here.registers[_M + instruction.k]
+            return here.registers[M + instruction.k]
         case _:
             return instruction.k
 
@@ -254,7 +247,7 @@ def _meet(arrivals: list[_Arrival], wanted: frozenset[int]) -> _Arrival:
     A register that no later instruction reads becomes 0, so that no choice is built for it.
     """
     first, *others = arrivals
-    registers: list[Word] = [0] * _WIDTH
+    registers: list[Word] = [0] * REGISTERS
     for register in wanted:
         value = first.registers[register]
         for other in others:
@@ -262,45 +255,3 @@ def _meet(arrivals: list[_Arrival], wanted: frozenset[int]) -> _Arrival:
             value = choose(other.reached, other.registers[register], value)
         registers[register] = value
     return _Arrival(either([arrival.reached for arrival in arrivals]), tuple(registers))
-
-
-def _wanted(program: Sequence[Instruction]) -> list[frozenset[int]]:
-    """Return for each instruction the registers whose values may still be read from there on."""
-    wanted: list[frozenset[int]] = [frozenset()] * len(program)
-    for position in reversed(range(len(program))):
-        instruction = program[position]
-        row = ROW_OF[instruction.code]
-        metadata = ancillary_word(instruction)
-        reads = row.reads if metadata is None else metadata.reads
-        after = frozenset[int]().union(*(wanted[s] for s in successors(position, instruction)))
-        kept = after - _registers(row.writes, instruction.k)
-        wanted[position] = kept | _registers(reads, instruction.k)
-    return wanted
-
-
-def _registers(places: Place, k: int) -> frozenset[int]:
-    """Return the registers among `places`, M standing for the scratch word `k`."""
-    numbers = {Place.A: _A, Place.X: _X, Place.M: _M + k}
-    return frozenset(number for place, number in numbers.items() if place in places)
-
-
-def _check(program: Sequence[Instruction]) -> None:
-    """Refuse what cannot be read as a formula.
-
-    Raises:
-        ProgramError: As for `read_program`.
-    """
-    if not program:
-        raise ProgramError("the program has no instructions")
-    for position, instruction in enumerate(program):
-        row = ROW_OF.get(instruction.code)
-        if row is None:
-            raise ProgramError(f"instruction {position}: no such code {instruction.code:#x}")
-        if row.operand is Operand.SCRATCH and instruction.k >= SCRATCH_WORDS:
-            raise ProgramError(f"instruction {position}: there is no M[{instruction.k}]")
-        for target in successors(position, instruction):
-            # libpcap writes a jump backward, which only `protochain` needs, as a negative k.
-            if target > WORD and target & WORD <= position:
-                raise ProgramError(f"instruction {position} jumps backward: not loop-free")
-            if target >= len(program):
-                raise ProgramError(f"instruction {position} leads past the end of the program")
