@@ -43,8 +43,13 @@ def generate(
     if longest is not None and len(program) > longest:
         message = f"too long for classic BPF: {len(program)} instructions, the limit is {longest}"
         raise FilterError(message)
+    return as_program(program, snaplen)
+
+
+def as_program(written: Sequence[Instruction], snaplen: int) -> tuple[Instruction, ...]:
+    """Return instructions as `write` gives them, to return `snaplen` for a match."""
     matches = Instruction(Op.RET_K.value, 0, 0, snaplen)
-    return tuple([matches if each == _ACCEPTS else each for each in program])
+    return tuple([matches if each == _ACCEPTS else each for each in written])
 
 
 def measure(graph: Graph) -> Size:
@@ -75,11 +80,40 @@ def _written(graph: Graph) -> _Written:
     """Return the program of a graph without IN tests."""
     found = _writings.get(graph)
     if found is None:
-        order = block_order(graph)
-        order, codes = _merged(order, _without_dead_stores(_select(graph, order)))
-        found = _Written(assemble_blocks(order, codes), _longest_way(order, codes))
+        whole = write(graph)
+        found = _Written(whole.instructions, _longest_way(whole.order, whole.codes))
         _writings[graph] = found
     return found
+
+
+class Writing(NamedTuple):
+    """A program and how it was written.
+
+    Attributes:
+        instructions: They return 1 where the graph accepts.
+        order: The blocks that have instructions, as they stand in the program.
+        codes: Their instructions.
+        places: Where each begins, counted from the program's end.
+        names: For each block of the graph, the one that has its instructions.
+    """
+
+    instructions: list[Instruction]
+    order: list[Label]
+    codes: dict[Label, Code]
+    places: dict[Label, int]
+    names: dict[Label, Label]
+
+
+def write(graph: Graph) -> Writing:
+    """Return the program of a graph without IN tests, with all that is known of it.
+
+    Raises:
+        FilterError: It needs more than 16 scratch words.
+    """
+    every = block_order(graph)
+    order, codes, names = _merged(every, _without_dead_stores(_select(graph, every)))
+    instructions, places = assemble_blocks(order, codes)
+    return Writing(instructions, order, codes, places, names)
 
 
 def _longest_way(order: Sequence[Label], codes: dict[Label, Code]) -> int:
@@ -170,8 +204,8 @@ def _without_dead_stores(codes: dict[Label, Code]) -> dict[Label, Code]:
 
 def _merged(
     order: Sequence[Label], codes: dict[Label, Code]
-) -> tuple[list[Label], dict[Label, Code]]:
-    """Return the blocks without those whose instructions another one has.
+) -> tuple[list[Label], dict[Label, Code], dict[Label, Label]]:
+    """Return the blocks without those whose instructions another one has, and which one has.
 
     Blocks that test different values come to the same where both values are in A already.
     """
@@ -183,4 +217,4 @@ def _merged(
         same = Code(code.steps, code.jump, targets, code.returns)
         names[label] = kept.setdefault(same, label)
     codes = {label: code for code, label in kept.items()}
-    return [label for label in order if label in codes], codes
+    return [label for label in order if label in codes], codes, names

@@ -61,8 +61,10 @@ def block_order(graph: Graph) -> list[Label]:
     return order + ends
 
 
-def assemble_blocks(order: Sequence[Label], codes: Mapping[Label, Code]) -> list[Instruction]:
-    """Return the program of `codes` in this order.
+def assemble_blocks(
+    order: Sequence[Label], codes: Mapping[Label, Code]
+) -> tuple[list[Instruction], dict[Label, int]]:
+    """Return the program of `codes` in this order, and where each begins, counted from its end.
 
     It is written from its end: since all jumps go forward, a target's place is known when a jump to
     it is written, and nothing has to be moved afterwards.
@@ -107,9 +109,9 @@ class _Writer:
             self._put(Instruction(step.op.value, 0, 0, step.k))
         self._places[label] = len(self._reversed)
 
-    def finish(self) -> list[Instruction]:
-        """Return the program."""
-        return self._reversed[::-1]
+    def finish(self) -> tuple[list[Instruction], dict[Label, int]]:
+        """Return the program, and each block's place in it."""
+        return self._reversed[::-1], self._places
 
     def _put(self, instruction: Instruction) -> None:
         self._reversed.append(instruction)

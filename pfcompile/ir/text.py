@@ -126,10 +126,10 @@ def print_test(test: Test) -> str:
 def _block_text(block: Block) -> str:
     match block:
         case Branch(test=test, yes=yes, no=no, origins=origins):
-            return f"br {print_test(test)}, b{yes}, b{no}{_origins_text(origins)}"
+            return f"br {print_test(test)}, b{yes}, b{no}{_spans_text(origins)}"
         case Let(variable=assigned, value=value, next=after, origins=origins):
             return (
-                f"let v{assigned.number} = {print_value(value)}, b{after}{_origins_text(origins)}"
+                f"let v{assigned.number} = {print_value(value)}, b{after}{_spans_text(origins)}"
             )
         case Accept():
             return "accept"
@@ -137,7 +137,7 @@ def _block_text(block: Block) -> str:
             return "reject"
 
 
-def _origins_text(origins: Origins) -> str:
+def _spans_text(origins: Origins) -> str:
     if not origins:
         return ""
     return "  ; " + ", ".join(f"{span.start}-{span.end}" for span in origins)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
 
+from pfcompile.ir.graph import Graph
+
 Given = ParamSpec("Given")
 Product = TypeVar("Product")
 
@@ -31,6 +33,45 @@ class Stage(NamedTuple):
 
 
 Observer: TypeAlias = Callable[[Stage], None]
+
+
+class Recording:
+    """An observer that keeps all it is told, for whoever wants to look at a compilation later.
+
+    ::
+
+        recording = Recording()
+        program = compile("tcp port 80", observer=recording)
+        recording.stages     # "parse", "lower", the passes as they ran, "generate"
+        recording.graph      # what the program was generated from
+    """
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+
+    def __call__(self, stage: Stage) -> None:
+        """Keep a stage."""
+        self.stages.append(stage)
+
+    @property
+    def expression(self) -> object:
+        """The tree of the expression; None for a blank one, which has no graphs either."""
+        return next((stage.product for stage in self.stages if stage.name == "parse"), None)
+
+    @property
+    def graphs(self) -> list[tuple[str, Graph]]:
+        """Each graph with the name of the stage that it came from, "lower" first."""
+        return [(s.name, s.product) for s in self.stages if isinstance(s.product, Graph)]
+
+    @property
+    def lowered(self) -> Graph:
+        """The graph before all passes."""
+        return self.graphs[0][1]
+
+    @property
+    def graph(self) -> Graph:
+        """The last graph: what the program was generated from."""
+        return self.graphs[-1][1]
 
 
 def observed(
