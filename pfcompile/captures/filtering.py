@@ -221,7 +221,8 @@ def scan(
             if tally.matched == limit:
                 return False
         elif isinstance(item, Run):
-            matchers.prove()
+            if item.sums.packets:
+                matchers.prove()
             _keep_run(item, destinations, tally)
             if tally.matched == limit:
                 _add_counted(items, extents)

@@ -289,7 +289,7 @@ class _Teller:
         sums = self._scan.sums()
         since = sums.since(self._told)
         self._told = sums
-        if since.packets:
+        if since.packets or self._scan.kept(0):
             yield Run(self._structure, since, self._scan, self._path)
         self._scan.forget_kept()
 

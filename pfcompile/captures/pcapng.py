@@ -31,6 +31,8 @@ INTERFACE_DESCRIPTION: Final = 1
 OBSOLETE_PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
 ENHANCED_PACKET: Final = 6
+CUSTOM_BLOCK_NOT_COPIED: Final = 0x40000BAD
+"""Custom blocks that a program which changes a file must leave out (draft, section 4.9)."""
 
 BYTE_ORDER_MAGIC: Final = 0x1A2B3C4D
 SECTION_VERSIONS: Final = frozenset({(1, 0), (1, 2)})

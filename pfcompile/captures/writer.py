@@ -52,9 +52,6 @@ NANOSECOND_DIALECT: Final = PcapDialect(
     pcap.NANOSECONDS_MAGIC.number, "<", NANOSECONDS, 0, pcap.CAPTURED_FIRST
 )
 
-CUSTOM_BLOCK_NOT_COPIED: Final = 0x40000BAD
-"""Custom blocks that a program which changes a file must leave out (draft, section 4.9)."""
-
 
 def named_format(path: str) -> Format | None:
     """Return the format that a file name asks for, or None."""
@@ -223,7 +220,7 @@ class PcapngWriter:
             case InterfaceBlock():
                 self._output.write(item.raw)
             case OtherBlock():
-                if item.kind != CUSTOM_BLOCK_NOT_COPIED:
+                if item.kind != pcapng.CUSTOM_BLOCK_NOT_COPIED:
                     self._output.write(item.raw)
             case _:
                 assert_never(item)
@@ -285,15 +282,14 @@ class AutomaticWriter:
     def write_run(self, run: Run, number: int) -> None:
         """Take the records that a filter has kept of some blocks; raises as the format's writer.
 
-        The header of their file was written before. A run without matches leaves everything as it
-        was.
+        The header of their file was written before. What is kept may be blocks without packets.
         """
-        if not run.sums.matched[number]:
+        if not run.kept(number):
             return
         if self._writer is None:
             raise InternalError("records came before their file's header")
         self._writer.write_run(run, number)
-        self.kept = True
+        self.kept = self.kept or run.sums.matched[number] > 0
 
     def flush(self) -> None:
         """Hand on what is finished; raises as the format's writer."""

@@ -50,7 +50,7 @@ are like one of these."""
 _NAMES = 4
 _STATISTICS = 5
 _SECRETS = 10
-_CUSTOM = 0xBAD
+_CUSTOM = (0xBAD, 0x40000BAD)
 _UNKNOWN = 0x80000001
 
 _RESOLUTIONS = (b"\x00", b"\x03", b"\x06", b"\x09", b"\x13", b"\x80", b"\x8a", b"\xbf")
@@ -144,7 +144,7 @@ def _random_interface(rng: random.Random, order: str, snaplen: int) -> bytes:
 
 def _other(rng: random.Random, order: str) -> bytes:
     """Return a block that has no packet."""
-    kind = rng.choice((_NAMES, _STATISTICS, _SECRETS, _CUSTOM, _UNKNOWN))
+    kind = rng.choice((_NAMES, _STATISTICS, _SECRETS, *_CUSTOM, _UNKNOWN))
     return block(order, kind, rng.randbytes(4 * rng.randint(0, 12)))
 
 

@@ -21,7 +21,7 @@ import pfcompile
 from pfcompile.captures import pcap, pcapng
 from pfcompile.captures.block import ROOM
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
-from pfcompile.captures.records import Interface, PcapHeader, Record
+from pfcompile.captures.records import Interface, OtherBlock, PcapHeader, Record
 from pfcompile.captures.scans import NO_LIMIT, ROW, SLACK, Memory, Reads, Rows, Wanted
 from pfcompile.captures.window import Window
 from pfcompile.cbpf.check import check_structure
@@ -31,7 +31,15 @@ from pfcompile.errors import CaptureError, ProgramError
 from pfcompile.jit.scan import Scan, Scanner, scanner
 from pfcompile.jit.scan.filter import check_scannable
 from pfcompile.jit.scan.loop import INTERFACES
-from tests.captures.capture_building import damage, enhanced, obsolete, option, parse, simple
+from tests.captures.capture_building import (
+    block,
+    damage,
+    enhanced,
+    obsolete,
+    option,
+    parse,
+    simple,
+)
 from tests.captures.random_captures import DIALECTS, random_pcap
 from tests.cbpf.random_programs import random_program
 from tests.generator.seed import SEED
@@ -175,15 +183,16 @@ class Case:
     header: PcapHeader | None = None
     interfaces: Sequence[Interface] = ()
 
-    def records(self, content: bytes) -> Iterator[Record]:
-        """Yield the records that content begins with."""
+    def items(self, content: bytes) -> Iterator[Record | OtherBlock]:
+        """Yield the records that content begins with, and other blocks that are passed over."""
         window = Window(BytesIO(content), "made")
         if self.header is not None:
             yield from pcap.walk(window, self.header)
             return
         state = pcapng.SectionState(self.layout.byte_order, list(self.interfaces), 1)
         for item in pcapng.walk(window, state):
-            if not isinstance(item, Record):
+            passed = isinstance(item, OtherBlock) and item.kind != pcapng.CUSTOM_BLOCK_NOT_COPIED
+            if not passed and not isinstance(item, Record):
                 return
             yield item
 
@@ -193,12 +202,13 @@ class Case:
         count = end = 0
         kept = [b"" for _ in matches]
         try:
-            for record in self.records(content):
-                count += 1
-                end = record.offset + len(record.raw)
+            for item in self.items(content):
+                is_packet = isinstance(item, Record)
+                count += is_packet
+                end += len(item.raw)
                 for number, match in enumerate(matches):
-                    if match(record.data, record.wire_length):
-                        kept[number] += record.raw
+                    if not is_packet or match(item.data, item.wire_length):
+                        kept[number] += item.raw
         except CaptureError:
             pass
         return count, end, kept if self.wanted.copies else []
@@ -227,9 +237,15 @@ def pcapng_case(rng: random.Random, filters, wanted: Wanted) -> tuple[Case, list
             data = rng.randbytes(rng.choice(LENGTHS))
             number = rng.randrange(len(snaplens))
             behind = rng.choice((b"", option(order, 1, data[:9])))
-            kind = rng.choice((enhanced, enhanced, obsolete, simple))
+            kind = rng.choice((enhanced, enhanced, obsolete, simple, block))
             if kind is simple:
                 parts.append(simple(order, data))
+            elif kind is block:
+                parts.append(
+                    block(
+                        order, rng.choice((4, 5, 0xBAD, 0x80000001)), data + bytes(-len(data) % 4)
+                    )
+                )
             else:
                 parts.append(kind(order, number, rng.getrandbits(64), data, None, behind))
         contents.append(b"".join(parts))

@@ -7,11 +7,12 @@ from dataclasses import replace
 from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
+from pfcompile.captures import pcap, pcapng
 from pfcompile.captures.extents import Extents
 from pfcompile.captures.filtering import Matchers, Tally, scan
 from pfcompile.captures.layouts import PcapLayout, PcapngLayout
 from pfcompile.captures.native import Manner
-from pfcompile.captures.records import Record
+from pfcompile.captures.records import OtherBlock, Record
 from pfcompile.captures.scans import NO_LIMIT, Wanted
 from pfcompile.captures.walking import walk_window
 from pfcompile.captures.window import Window
@@ -52,7 +53,7 @@ class _Collected:
 
 
 class _CollectedRuns(_Collected):
-    """The same for runs, whose records must be the bytes of the run."""
+    """The same for runs, whose bytes must be records, and in pcapng other blocks between them."""
 
     def __init__(self, *, copies: bool) -> None:
         super().__init__()
@@ -62,11 +63,21 @@ class _CollectedRuns(_Collected):
         kept = bytes(run.kept(number))
         self.kept += kept
         records = list(run.records(number))
-        assert b"".join(bytes(record.raw) for record in records) == kept
+        assert b"".join(bytes(item.raw) for item in _items_of(run, kept)) == kept
         assert run.structure.record_ends(kept) == [r.offset + len(r.raw) for r in records]
         if self._copies:
             assert len(records) == run.sums.matched[number]
             assert sum(len(r.data) for r in records) == run.sums.matched_bytes[number]
+
+
+def _items_of(run, kept: bytes):
+    """Return the records, and other blocks, that a run has kept."""
+    window, structure = Window(BytesIO(kept), "run"), run.structure
+    if structure.header is not None:
+        return list(pcap.walk(window, structure.header))
+    items = list(pcapng.walk(window, structure.section))
+    assert all(isinstance(item, Record | OtherBlock) for item in items)
+    return items
 
 
 def _file_of(content: bytes) -> FileIO:

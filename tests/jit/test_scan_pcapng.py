@@ -12,7 +12,7 @@ import pytest
 import pfcompile
 from pfcompile.captures import pcap, pcapng
 from pfcompile.captures.limits import LARGEST_BLOCK, MAXIMUM_INTERFACES
-from pfcompile.captures.records import Interface, PcapDialect, PcapHeader, Record
+from pfcompile.captures.records import Interface, OtherBlock, PcapDialect, PcapHeader, Record
 from pfcompile.captures.writer import MICROSECONDS
 from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.facts.link_types import KNOWN_DLTS, dlt_of_linktype
@@ -32,6 +32,7 @@ from tests.captures.capture_building import (
 )
 from tests.captures.random_captures import LINKTYPES, random_blocks, random_pcapng
 from tests.generator.seed import SEED, rerun
+from tests.jit import scanning
 from tests.jit.scanning import Filter, agree
 from tests.shared_captures import CAPTURES, FOLDER
 
@@ -117,6 +118,25 @@ def test_each_kind_alone(kind, order):
     for size in (100, 1 << 18):
         outcome = agree(ODD_FIRST, content, f"{kind} {order}", block_size=size)
         assert (outcome.packets, outcome.matched) == (256, 128)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_blocks_without_packets_are_passed_over_natively(keep, monkeypatch):
+    """But for those before the first packet, and those that must not be copied."""
+    kinds = (4, 5, 10, 0xBAD, 0x80000001)
+    others = [block("<", kind, bytes(4 * n)) for n, kind in enumerate(kinds)]
+    parts = [section(), interface(), others[0], enhanced(data=b"\x01")]
+    for number in range(50):
+        parts += [others[number % 5], enhanced(data=bytes([number]))]
+    parts += [block("<", pcapng.CUSTOM_BLOCK_NOT_COPIED, bytes(4)), others[1]]
+    content = b"".join(parts)
+    agree(ODD_FIRST, content, "others")
+    seen = []
+    monkeypatch.setattr(scanning._CollectedRuns, "write", lambda _, item: seen.append(item))
+    outcome = ODD_FIRST.native(content, keep=keep)
+    assert (outcome.packets, outcome.matched) == (51, 26)
+    found = [item.kind for item in seen if isinstance(item, OtherBlock)]
+    assert found == [kinds[0], pcapng.CUSTOM_BLOCK_NOT_COPIED]
 
 
 def test_simple_packets_are_cut():

@@ -58,6 +58,11 @@ class Note(ABC):
     def write(self, text: Text, judged: Judged) -> dict[str, str]:
         """Write it for one record; return the names of the words' new numbers."""
 
+    def pass_over(self, text: Text, record: Record) -> dict[str, str]:
+        """Write it for a record without a packet; by default nothing changes."""
+        del text, record
+        return {}
+
 
 def notes_for(layout: Layout, wanted: Wanted, filters: int) -> list[Note]:
     """Return the notes that a scan with some filters takes."""
@@ -200,6 +205,16 @@ class _Copy(Note):
         text.act(f"br i1 {more}, label %{loop}, label %{done}")
         text.begin(done)
         return {word: after}
+
+    def pass_over(self, text: Text, record: Record) -> dict[str, str]:
+        """Copy it for every filter: it may tell something of what is kept."""
+        (word,) = self.words
+        source = text.value(f"getelementptr i8, ptr %block, i64 {POSITION}")
+        target = text.value(f"inttoptr i64 %{word} to ptr")
+        size = text.value(f"sub i64 {record.stop}, {POSITION}")
+        copied = f"%copied.other.{self._number}"
+        text.act(f"{copied} = call ptr %memmove(ptr {target}, ptr {source}, i64 {size})")
+        return {word: text.value(f"add i64 %{word}, {size}")}
 
 
 class _Row(Note):

@@ -1,15 +1,16 @@
 """What a record is, as code: its checks, and where its packet lies.
 
 `write` goes from block `record` to block `packet`, or to `halt` before a record that is not whole,
-or that the loop cannot deal with; what is wrong with it is for its caller to say. Headers are read
-before it is known that they are whole: behind the end of a block there is slack.
+or that the loop cannot deal with; what is wrong with it is for its caller to say. What has no
+packet and tells nothing of those that follow leads to block `other`. Headers are read before it is
+known that they are whole: behind the end of a block there is slack.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from pfcompile.captures import pcapng
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
@@ -23,6 +24,13 @@ HOST_ORDER: Final = "<" if sys.byteorder == "little" else ">"
 
 POSITION: Final = "%position"
 """Where in the block the record starts."""
+
+_FOR_THE_CALLER: Final = (
+    pcapng.SECTION_HEADER,
+    pcapng.INTERFACE_DESCRIPTION,
+    pcapng.CUSTOM_BLOCK_NOT_COPIED,
+)
+"""Blocks that the loop leaves alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,13 @@ class Record:
 class Records(Protocol):
     """One kind of record."""
 
+    @property
+    def has_others(self) -> bool:
+        """Whether there are records without a packet, from which `write` goes to block `other`.
+
+        The names of where they begin and stop are the same.
+        """
+
     def write(self, text: Text) -> Record:
         """Write the checks; the text is then in block `packet`."""
 
@@ -67,6 +82,7 @@ class PcapRecords:
     """Records of pcap files (pcap-savefile(5))."""
 
     layout: PcapLayout
+    has_others: ClassVar = False
 
     def write(self, text: Text) -> Record:
         """Write the checks of lengths.
@@ -108,13 +124,15 @@ class PcapRecords:
 
 @dataclass(frozen=True, slots=True)
 class PcapngRecords:
-    """Packet blocks of a pcapng section (draft-ietf-opsawg-pcapng); `halt` at all other blocks.
+    """Packet blocks of a pcapng section (draft-ietf-opsawg-pcapng).
 
-    The words of the section's interfaces lie in one array, behind the pointer `%interfaces`. A
-    packet of an interface that has no filter yet is for the caller, too.
+    `halt` is at blocks that tell something of those that follow, and at the custom blocks that must
+    not be copied. The words of the section's interfaces lie in one array, behind the pointer
+    `%interfaces`. A packet of an interface that has no filter yet is for the caller, too.
     """
 
     layout: PcapngLayout
+    has_others: ClassVar = True
 
     def write(self, text: Text) -> Record:
         """Write the checks; enhanced packet blocks take the straight way."""
@@ -125,10 +143,12 @@ class PcapngRecords:
         usual = text.value(f"icmp eq i32 {kind}, {pcapng.ENHANCED_PACKET}")
         text.act(f"br i1 {usual}, label %enhanced, label %unusual, !prof !0")
         text.begin("unusual")
+        halts = " ".join(f"i32 {each}, label %halt" for each in _FOR_THE_CALLER)
         text.act(
-            f"switch i32 {kind}, label %halt [i32 {pcapng.SIMPLE_PACKET}, label %simple "
-            f"i32 {pcapng.OBSOLETE_PACKET}, label %obsolete]"
+            f"switch i32 {kind}, label %no.packet [i32 {pcapng.SIMPLE_PACKET}, label %simple "
+            f"i32 {pcapng.OBSOLETE_PACKET}, label %obsolete {halts}]"
         )
+        self._write_other(text, stop, size)
         ways = []
         text.begin("simple")
         wire = _word(text, order, 8)
@@ -155,6 +175,33 @@ class PcapngRecords:
         )
         return self._checked(text, stop, size, number, captured, wire, start)
 
+    def _write_other(self, text: Text, stop: str, size: str) -> None:
+        """Write the checks of a block without a packet: of its frame."""
+        text.begin("no.packet")
+        enough = text.value(f"icmp uge i64 {size}, {pcapng.FRAME}")
+        framed = text.both(enough, self._is_framed(text, stop, size))
+        text.act(f"br i1 {framed}, label %no.packet.whole, label %halt")
+        text.begin("no.packet.whole")
+        same = self._ends_alike(text, stop, size)
+        text.act(f"br i1 {same}, label %other, label %halt")
+
+    def _is_framed(self, text: Text, stop: str, size: str) -> str:
+        """Write whether all of a block is there, and its length can be one; return the bit."""
+        whole = text.value(f"icmp ule i64 {stop}, %end")
+        odd = text.value(f"and i64 {size}, 3")
+        even = text.value(f"icmp eq i64 {odd}, 0")
+        possible = text.value(f"icmp ule i64 {size}, {self.layout.longest}")
+        return text.both(whole, text.both(even, possible))
+
+    def _ends_alike(self, text: Text, stop: str, size: str) -> str:
+        """Write whether a whole block's second length is its first; return the bit."""
+        room = text.value(f"sub i64 {stop}, 4")
+        again = text.load(32, text.value(f"getelementptr i8, ptr %block, i64 {room}"))
+        if self.layout.byte_order != HOST_ORDER:
+            again = text.swapped(32, again)
+        again = text.value(f"zext i32 {again} to i64")
+        return text.value(f"icmp eq i64 {again}, {size}")
+
     def _checked(
         self, text: Text, stop: str, size: str, number: str, captured: str, wire: str, start: str
     ) -> Record:
@@ -165,25 +212,15 @@ class PcapngRecords:
         # Lengths below the fixed part's need no check of their own: the data would not fit.
         least = text.value(f"add i64 {behind}, 4")
         fits = text.value(f"icmp ule i64 {least}, {stop}")
-        room = text.value(f"sub i64 {stop}, 4")
-        whole = text.value(f"icmp ule i64 {stop}, %end")
-        odd = text.value(f"and i64 {size}, 3")
-        even = text.value(f"icmp eq i64 {odd}, 0")
-        possible = text.value(f"icmp ule i64 {size}, {self.layout.longest}")
         index = text.value(f"zext i32 {number} to i64")
         known = text.value(f"icmp ult i64 {index}, %interface.count")
-        good = text.both(text.both(fits, whole), text.both(text.both(even, possible), known))
+        good = text.both(text.both(fits, known), self._is_framed(text, stop, size))
         text.act(f"br i1 {good}, label %block.whole, label %halt, !prof !0")
         text.begin("block.whole")
         interface = text.value(
             f"getelementptr [{len(INTERFACE_WORDS)} x i64], ptr %interfaces, i64 {index}"
         )
-        again_at = text.value(f"getelementptr i8, ptr %block, i64 {room}")
-        again = text.load(32, again_at)
-        if self.layout.byte_order != HOST_ORDER:
-            again = text.swapped(32, again)
-        again = text.value(f"zext i32 {again} to i64")
-        same = text.value(f"icmp eq i64 {again}, {size}")
+        same = self._ends_alike(text, stop, size)
         chosen = _interface_word(text, interface, "filter")
         has_filter = text.value(f"icmp ult i64 {chosen}, {self.layout.filters}")
         data = text.value(f"getelementptr i8, ptr %block, i64 {body}")

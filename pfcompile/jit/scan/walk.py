@@ -23,7 +23,7 @@ from pfcompile.jit.scan.records import PcapngRecords, PcapRecords, interface_fil
 from pfcompile.jit.scan.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pfcompile.captures.layouts import Layout
     from pfcompile.captures.scans import Wanted
@@ -83,9 +83,34 @@ def scan_module(
     after = {POSITION: record.stop}
     for note in notes:
         after |= note.write(text, judged)
+    if records.has_others:
+        after = _with_others(text, record, notes, after)
+    else:
+        text.act("br label %next")
+        text.begin("next")
+    return Module(loop.finish(after, matched="matched_0" if wanted.limit else None), tables.data)
+
+
+def _with_others(
+    text: Text, record: Record, notes: Sequence[Note], after: Mapping[str, str]
+) -> dict[str, str]:
+    """Write what becomes of a record without a packet; return the words' new numbers in `next`."""
+    ways = [(text.label, after)]
+    text.act("br label %next")
+    text.begin("other")
+    changed = {POSITION: record.stop}
+    for note in notes:
+        changed |= note.pass_over(text, record)
+    ways.append((text.label, changed))
     text.act("br label %next")
     text.begin("next")
-    return Module(loop.finish(after, matched="matched_0" if wanted.limit else None), tables.data)
+    return {
+        word: text.value(
+            "phi i64 "
+            + ", ".join(f"[{numbers.get(word, f'%{word}')}, %{label}]" for label, numbers in ways)
+        )
+        for word in after
+    }
 
 
 def _loop(notes: Sequence[Note]) -> Loop:
