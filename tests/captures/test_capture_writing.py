@@ -38,7 +38,7 @@ from pfcompile.captures.filtering import (
     scan,
 )
 from pfcompile.captures.output import Output, is_same_file
-from pfcompile.captures.pcapng import without_length
+from pfcompile.captures.pcapng import CUSTOM_BLOCK_NOT_COPIED, without_length
 from pfcompile.captures.records import Interface
 from pfcompile.captures.writer import (
     Format,
@@ -101,7 +101,7 @@ def test_pcapng_drops_packets_only(tmp_path):
 
 def test_custom_blocks_that_must_not_be_copied(tmp_path):
     kept = block("<", 0xBAD, b"pen.copy")
-    left_out = block("<", pcapng.CUSTOM_BLOCK_NOT_COPIED, b"pen.keep")
+    left_out = block("<", CUSTOM_BLOCK_NOT_COPIED, b"pen.keep")
     filter_file(BytesIO(section() + kept + left_out), tmp_path / "out", everything)
     assert (tmp_path / "out").read_bytes() == section() + kept
 
