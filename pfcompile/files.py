@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from enum import Enum
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pfcompile.captures import filtering
 from pfcompile.captures.filtering import Plan
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pfcompile.captures.scans import Scans
     from pfcompile.captures.writer import Format
     from pfcompile.jit.scan import Scanners
+    from pfcompile.jit.scan.counted import Scanned
     from pfcompile.names.answers import Resolver
     from pfcompile.program import Program
 
@@ -44,6 +45,17 @@ class Engine(Enum):
 COPIES: Final = Wanted(copies=True)
 
 
+class Filter(Protocol):
+    """What is run over packets: a `Program`, or what counts the ways through a graph."""
+
+    @property
+    def instructions(self) -> Scanned:
+        """What becomes native code."""
+
+    def match(self, packet: bytes, wire_length: int, /) -> int:
+        """Return whether a packet matches, not natively: not 0 where it does."""
+
+
 class Programs:
     """The programs of some expressions, each made when a link type first needs it.
 
@@ -52,7 +64,7 @@ class Programs:
 
     def __init__(
         self,
-        compiled: Sequence[Callable[[int, int], Program]],
+        compiled: Sequence[Callable[[int, int], Filter]],
         engine: Engine = Engine.AUTO,
         *,
         wanted: Wanted = COPIES,
@@ -73,7 +85,7 @@ class Programs:
         self._wanted = wanted
         self._cached = cached
         self._complain = complain
-        self._programs: dict[int, list[Program]] = {}
+        self._programs: dict[int, list[Filter]] = {}
         self._scanners: Scanners | None = None
         self._bytes_seen = 0
         self._lock = Lock()  # threads that scan ask for programs, too
@@ -106,7 +118,7 @@ class Programs:
             )
         return CaptureScans(self._scanners, name_of(source))
 
-    def _for(self, dlt: int, snaplen: int) -> list[Program]:
+    def _for(self, dlt: int, snaplen: int) -> list[Filter]:
         with self._lock:
             if dlt not in self._programs:
                 self._programs[dlt] = [each(dlt, snaplen) for each in self._compiled]

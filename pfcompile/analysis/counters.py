@@ -90,6 +90,19 @@ class Counting:
         """How many counters there are; the first counts all packets."""
         return 1 + len(self.way_counters) + len(self.end_counters)
 
+    @cached_property
+    def constant_ends(self) -> list[int]:
+        """Where each load at a constant offset ends, in bytes from the packet's start."""
+        found = []
+        for block in self.graph.blocks:
+            waiting = list(used_values(block))
+            while waiting:
+                value = waiting.pop()
+                if isinstance(value, Load) and value.base is None:
+                    found.append(value.offset + value.size)
+                waiting += parts(value)
+        return found
+
     def flows(self, counters: Sequence[int]) -> tuple[BlockFlow, ...]:
         """Return the packets of each block, by its label.
 
@@ -123,9 +136,7 @@ def may_stop(block: Block) -> bool:
     waiting = list(used_values(block))
     while waiting:
         value = waiting.pop()
-        if isinstance(value, Load | Ancillary) or (
-            isinstance(value, Arithmetic) and may_end(value)
-        ):
+        if isinstance(value, Load | Ancillary) or may_end(value):
             return True
         waiting += parts(value)
     return False

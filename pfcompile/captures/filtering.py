@@ -20,7 +20,7 @@ from pfcompile.captures.parallel import read_captures
 from pfcompile.captures.reader import Source, name_of, open_source, read_items
 from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record, Section
 from pfcompile.captures.rows import packets_of
-from pfcompile.captures.scans import NO_LIMIT, Counted, Run
+from pfcompile.captures.scans import NO_LIMIT, Counted, Run, Tallied
 from pfcompile.captures.walking import walk_source
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError, PfcompileError
@@ -77,6 +77,8 @@ class Tally:
         extents: The same with times for each interface, of the first filter; None where nobody
             asks for it.
         started: When it began (`time.monotonic`).
+        on_tallied: Is given what native code has counted in filters that count more than matches;
+            packets that it has not seen go to the matchers.
     """
 
     packets: int = 0
@@ -85,6 +87,7 @@ class Tally:
     count_bytes: list[int] = field(default_factory=lambda: [0])
     extents: Extents | None = None
     started: float = field(default_factory=time.monotonic)
+    on_tallied: Callable[[Tallied], None] | None = None
 
     @classmethod
     def of(cls, filters: int, *, extents: bool = False) -> Tally:
@@ -175,7 +178,7 @@ class Matchers:
 
 
 def scan(
-    items: Iterable[Item | Run | Counted],
+    items: Iterable[Item | Run | Counted | Tallied],
     matchers: Matchers,
     destinations: Sequence[Destination],
     tally: Tally,
@@ -230,6 +233,9 @@ def scan(
         elif isinstance(item, Counted):
             if extents is not None:
                 extents.add(item)
+        elif isinstance(item, Tallied):
+            if tally.on_tallied is not None:
+                tally.on_tallied(item)
         else:
             if isinstance(item, PcapHeader):
                 matchers.matcher(item.interface)
@@ -244,7 +250,7 @@ def scan(
     return True
 
 
-def _add_counted(items: Iterable[Item | Run | Counted], extents: Extents | None) -> None:
+def _add_counted(items: Iterable[Item | Run | Counted | Tallied], extents: Extents | None) -> None:
     """Take what a scan tells at its end, which has come: nothing more is read."""
     if extents is not None:
         for item in items:
@@ -458,8 +464,8 @@ class _OutputFailedError(Exception):
 
 
 def until_damage(
-    items: Iterator[Item | Run | Counted], on_damage: Callable[[CaptureError], None]
-) -> Iterator[Item | Run | Counted]:
+    items: Iterator[Item | Run | Counted | Tallied], on_damage: Callable[[CaptureError], None]
+) -> Iterator[Item | Run | Counted | Tallied]:
     """Yield what is whole; errors of this input go to `on_damage`.
 
     What is raised while an item is being dealt with does not pass through here, so errors of the

@@ -15,7 +15,7 @@ from pfcompile.captures.block import BLOCK_SIZE, Block
 from pfcompile.captures.layouts import NO_FILTER
 from pfcompile.captures.pcapng import SectionState
 from pfcompile.captures.records import InterfaceBlock, PcapHeader, Record, Section
-from pfcompile.captures.scans import NO_LIMIT, SLACK, Counted, Rows, Run, Structure
+from pfcompile.captures.scans import NO_LIMIT, SLACK, Counted, Rows, Run, Structure, Tallied
 from pfcompile.captures.window import Window
 from pfcompile.errors import CaptureError, FilterError, InternalError
 
@@ -69,7 +69,7 @@ def manner_for(scans: Scans | None, limit: int) -> Manner:
 
 def walk_pcap(
     window: Window, header: PcapHeader, scan: BlockScan, manner: Manner
-) -> Iterator[Run | Counted]:
+) -> Iterator[Run | Counted | Tallied]:
     """Yield what is kept and counted of the records behind the file header.
 
     Args:
@@ -114,7 +114,7 @@ def walk_pcap(
 
 def walk_pcapng(
     window: Window, scans: Scans, manner: Manner, state: pcapng.SectionState | None = None
-) -> Iterator[Item | Run | Counted]:
+) -> Iterator[Item | Run | Counted | Tallied]:
     """Yield what is kept and counted of the packet blocks of a file, and all other blocks.
 
     Args:
@@ -251,7 +251,7 @@ class _Section:
         self._chosen.add(interface.index)
         return True
 
-    def end(self) -> Iterator[Run | Counted]:
+    def end(self) -> Iterator[Run | Counted | Tallied]:
         """Yield what has not been told."""
         yield from self.teller.rest()
         yield from self.teller.counted(self.interfaces)
@@ -293,8 +293,10 @@ class _Teller:
             yield Run(self._structure, since, self._scan, self._path)
         self._scan.forget_kept()
 
-    def counted(self, interfaces: Iterable[Interface]) -> Iterator[Counted]:
-        """Yield the extents of interfaces, at their section's end, where they are wanted."""
+    def counted(self, interfaces: Iterable[Interface]) -> Iterator[Counted | Tallied]:
+        """Yield, at their section's end, the extents of interfaces and counters that are wanted."""
+        if counters := self._scan.counters():
+            yield Tallied(tuple(counters))
         if self._times:
             for each in interfaces:
                 everything, matched = self._scan.extents(each.index)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from pfcompile.captures.inputs import Source
     from pfcompile.captures.records import Item
-    from pfcompile.captures.scans import Counted, Scans
+    from pfcompile.captures.scans import Counted, Scans, Tallied
 
-    Items: TypeAlias = Iterator[Item | Run | Counted]
+    Items: TypeAlias = Iterator[Item | Run | Counted | Tallied]
 
 _MAY_WAIT: Final = 16
 """Items of a task that may wait to be asked for: four of a part, where other blocks are few."""

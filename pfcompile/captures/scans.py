@@ -119,6 +119,17 @@ class Counted:
     matched: Extent
 
 
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """What a scan has counted in filters that count more than matches.
+
+    Attributes:
+        counters: Each such filter, as it was given, with its counters.
+    """
+
+    counters: tuple[tuple[object, tuple[int, ...]], ...]
+
+
 class Scans(Protocol):
     """Gives what filters a capture in blocks; None where the interpreter is to do it.
 
@@ -203,6 +214,12 @@ class BlockScan(Protocol):
 
     def sums(self) -> Sums:
         """Return the sums since the beginning."""
+
+    def counters(self) -> Sequence[tuple[object, tuple[int, ...]]]:
+        """Return each filter that counts more than matches with its counters since the beginning.
+
+        None of them may be left out when they are added up, and none taken twice.
+        """
 
     def kept(self, number: int) -> memoryview:
         """Return the records that filter `number` has kept since `forget_kept`."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pfcompile.captures.native import Manner
     from pfcompile.captures.reader import Source
     from pfcompile.captures.records import Item, PcapHeader, Record
-    from pfcompile.captures.scans import Counted, Run, Scans
+    from pfcompile.captures.scans import Counted, Run, Scans, Tallied
 
 
 def walk_source(
@@ -23,7 +23,7 @@ def walk_source(
     scans: Scans | None,
     manner: Manner,
     before_read: Callable[[int], None] | None = None,
-) -> Iterator[Item | Run | Counted]:
+) -> Iterator[Item | Run | Counted | Tallied]:
     """Yield what a capture is made of; packets one by one, or what scans have kept of them.
 
     Args:
@@ -43,7 +43,7 @@ def walk_source(
 
 def walk_window(
     window: Window, scans: Scans | None, manner: Manner
-) -> Iterator[Item | Run | Counted]:
+) -> Iterator[Item | Run | Counted | Tallied]:
     """Yield what a capture is made of that has been opened; as `walk_source`."""
     if scans is None:
         yield from walk_items(window, pcap.walk)
@@ -57,7 +57,7 @@ def walk_window(
 
 def _walk_pcap(
     scans: Scans, manner: Manner, window: Window, header: PcapHeader
-) -> Iterator[Record | Run | Counted]:
+) -> Iterator[Record | Run | Counted | Tallied]:
     scan = scans.pcap(header)
     if scan is None:
         yield from pcap.walk(window, header)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pfcompile.jit.scan.tables import Tables
     from pfcompile.jit.scan.text import Text
 
-_OPERATIONS: Final[Mapping[ArithmeticOp, str]] = MappingProxyType(
+OPERATIONS: Final[Mapping[ArithmeticOp, str]] = MappingProxyType(
     {
         ArithmeticOp.ADD: "add",
         ArithmeticOp.SUB: "sub",
@@ -61,7 +61,7 @@ _OPERATIONS: Final[Mapping[ArithmeticOp, str]] = MappingProxyType(
 )
 """LLVM's instructions for the arithmetic (LLVM Language Reference, "Binary Operations")."""
 
-_PREDICATES: Final[Mapping[Comparison, str]] = MappingProxyType(
+PREDICATES: Final[Mapping[Comparison, str]] = MappingProxyType(
     {Comparison.EQ: "eq", Comparison.GT: "ugt", Comparison.GE: "uge"}
 )
 """LLVM's predicates for the comparisons; that of single bits is none."""
@@ -359,7 +359,7 @@ def _test(text: Text, row: Row, a: str, operand: str) -> str:
         return text.value(f"icmp ne i32 {text.value(f'and i32 {a}, {operand}')}, 0")
     if row.comparison is None:
         raise InternalError(f"the row of {row.op.name} lacks its comparison")
-    return text.value(f"icmp {_PREDICATES[row.comparison]} i32 {a}, {operand}")
+    return text.value(f"icmp {PREDICATES[row.comparison]} i32 {a}, {operand}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,7 +412,7 @@ class _Operation:
         if self.row.operand is Operand.INDEX:
             operand = self._index_operand(operation)
         most = greatest(operation, text.most(a), text.most(operand))
-        return text.value(f"{_OPERATIONS[operation]} i32 {a}, {operand}", most=most)
+        return text.value(f"{OPERATIONS[operation]} i32 {a}, {operand}", most=most)
 
     def _index_operand(self, operation: ArithmeticOp) -> str:
         text, x = self.flow.text, self.before.x
@@ -472,12 +472,16 @@ class _Operation:
         return self._packet_number(offset)
 
     def _packet_number(self, offset: str) -> str:
-        """Load a number in network byte order, as 32 bits."""
-        text, bits = self.flow.text, 8 * self.row.size
-        place = text.value(f"getelementptr i8, ptr {self.packet.start}, i64 {offset}")
-        number = text.load(bits, place)
-        if bits > 8:
-            number = text.swapped(bits, number)
-        if bits == 32:
-            return number
-        return text.value(f"zext i{bits} {number} to i32", most=(1 << bits) - 1)
+        return packet_number(self.flow.text, self.packet, self.row.size, offset)
+
+
+def packet_number(text: Text, packet: Packet, size: int, offset: str) -> str:
+    """Load a number of 1, 2 or 4 bytes in network byte order, as 32 bits."""
+    bits = 8 * size
+    place = text.value(f"getelementptr i8, ptr {packet.start}, i64 {offset}")
+    number = text.load(bits, place)
+    if bits > 8:
+        number = text.swapped(bits, number)
+    if bits == 32:
+        return number
+    return text.value(f"zext i{bits} {number} to i32", most=(1 << bits) - 1)

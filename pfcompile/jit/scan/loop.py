@@ -39,6 +39,7 @@ first byte, the place that is read from next, and how many bytes are to be read.
 
 LIMIT: Final = "limit"
 TABLES: Final = "tables"
+COUNTERS: Final = "counters"
 INTERFACES: Final = "interfaces"
 INTERFACE_COUNT: Final = "interface.count"
 DESCRIPTOR: Final = "descriptor"
@@ -47,14 +48,14 @@ MEMMOVE: Final = "memmove"
 BLOCK_SIZE: Final = "block.size"
 READS_AT: Final = "reads.at"
 FIXED_WORDS: Final = (
-    *(LIMIT, TABLES, INTERFACES, INTERFACE_COUNT),
+    *(LIMIT, TABLES, COUNTERS, INTERFACES, INTERFACE_COUNT),
     *(DESCRIPTOR, PREAD, MEMMOVE, BLOCK_SIZE, READS_AT),
 )
-"""Words that are only read: how many matches are wanted, where the filters' tables are, where the
-words of the interfaces are and how many there are, what is read from and by which functions, how
-much at a time, and where to."""
+"""Words that are only read: how many matches are wanted, where the filters have their tables and
+counters, where the words of the interfaces are and how many there are, what is read from and by
+which functions, how much at a time, and where to."""
 
-_POINTERS: Final = frozenset({TABLES, INTERFACES, PREAD, MEMMOVE})
+_POINTERS: Final = frozenset({TABLES, COUNTERS, INTERFACES, PREAD, MEMMOVE})
 
 _DECLARATIONS: Final = """\
 declare i16 @llvm.bswap.i16(i16)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.analysis.counters import Counting
 from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout
 from pfcompile.captures.scans import ROW, Extent, Rows, Sums, Wanted
 from pfcompile.cbpf.check import check_structure
@@ -15,6 +16,7 @@ from pfcompile.jit.scan.filter import check_scannable
 from pfcompile.jit.scan.loop import (
     BASE,
     BLOCK_SIZE,
+    COUNTERS,
     DESCRIPTOR,
     END,
     INTERFACE_COUNT,
@@ -31,7 +33,7 @@ from pfcompile.jit.scan.loop import (
 from pfcompile.jit.scan.machine import Code
 from pfcompile.jit.scan.notes import OUTPUT_SLACK
 from pfcompile.jit.scan.tables import ALIGNMENT
-from pfcompile.jit.scan.walk import scan_module, state_words
+from pfcompile.jit.scan.walk import places_of, scan_module, state_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from pfcompile.captures.layouts import Layout
     from pfcompile.captures.scans import Memory, Reads
-    from pfcompile.cbpf.isa import Instruction
+    from pfcompile.jit.scan.counted import Scanned
 
 _SCAN: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -68,11 +70,12 @@ class Scanner:
         layout: The records that it is for.
         function: The code; takes the addresses of a block and of a scan's state.
         tables: The address of its tables.
+        places: Where it has the counters of graphs.
     """
 
     def __init__(
         self,
-        programs: Sequence[Sequence[Sequence[Instruction]]],
+        programs: Sequence[Sequence[Scanned]],
         layout: Layout,
         wanted: Wanted,
         *,
@@ -81,7 +84,7 @@ class Scanner:
         """Compile.
 
         Args:
-            programs: For each link type a valid program for each filter.
+            programs: For each link type a valid program for each filter, or a graph to be counted.
             layout: The records of the file.
             wanted: What is taken down of them.
             cached: Whether compiled code may be taken from the user's cache, and is kept there.
@@ -91,9 +94,11 @@ class Scanner:
         """
         for filters in programs:
             for each in filters:
-                check_structure(each)
-                check_scannable(each)
+                if not isinstance(each, Counting):
+                    check_structure(each)
+                    check_scannable(each)
         self.layout = layout
+        self.places = places_of(programs)
         module = scan_module(programs, layout, wanted)
         self._code = Code(module.text, "scan", cached=cached)
         self._tables = (ctypes.c_char * (len(module.tables) + ALIGNMENT))()
@@ -138,6 +143,7 @@ class Scan:
         self._rows = _Memory("row")
         self._memories = [*self._outputs, *([self._rows] if wanted.rows is not Rows.NONE else [])]
         self._count = 0
+        self._counters = (ctypes.c_uint64 * 0)()
         self._interfaces = (ctypes.c_uint64 * len(INTERFACE_WORDS))()
         self._place_interfaces()
 
@@ -146,6 +152,10 @@ class Scan:
         self._scanner = scanner
         self.layout = scanner.layout
         self._set(TABLES, scanner.tables)
+        counters = (ctypes.c_uint64 * scanner.places.words)()
+        ctypes.memmove(counters, self._counters, ctypes.sizeof(self._counters))
+        self._counters = counters
+        self._set(COUNTERS, ctypes.addressof(counters))
 
     def scan(self, memory: Memory, reads: Reads, limit: int) -> tuple[int, int, int]:
         """Walk records; see `BlockScan`."""
@@ -183,6 +193,10 @@ class Scan:
             tuple(self._get(f"matched_{n}") for n in filters),
             tuple(self._get(f"matched_bytes_{n}") for n in filters),
         )
+
+    def counters(self) -> list[tuple[Counting, tuple[int, ...]]]:
+        """Return the graphs that are counted with their counters since the beginning."""
+        return [] if self._scanner is None else self._scanner.places.counted(self._counters[:])
 
     def kept(self, number: int = 0) -> memoryview:
         """Return the records that a filter has kept since `forget_kept`."""

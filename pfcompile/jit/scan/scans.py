@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pfcompile.captures.records import Interface, PcapHeader
     from pfcompile.captures.scans import BlockScan, Wanted
-    from pfcompile.cbpf.isa import Instruction
+    from pfcompile.jit.scan.counted import Scanned
 
 _NO_LLVM: Final = (ImportError, OSError, RuntimeError, AttributeError)
 """What llvmlite raises where it is missing, broken, or too old to have what is asked of it."""
@@ -35,7 +35,7 @@ class Scanners:
 
     def __init__(
         self,
-        programs_for: Callable[[int, int], Sequence[Sequence[Instruction]]],
+        programs_for: Callable[[int, int], Sequence[Scanned]],
         filters: int,
         wanted: Wanted,
         *,
@@ -45,7 +45,8 @@ class Scanners:
         """Prepare; nothing is compiled yet.
 
         Args:
-            programs_for: Gives the program of each filter for a link type (DLT value) and snaplen.
+            programs_for: Gives the program of each filter for a link type (DLT value) and snaplen,
+                or a graph to be counted.
             filters: How many filters there are.
             wanted: What is taken down of packets.
             cached: Whether native code may be taken from the user's cache, and is kept there.

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pfcompile.analysis.counters import Counting
 from pfcompile.captures.layouts import PcapLayout
 from pfcompile.captures.scans import SLACK
+from pfcompile.jit.scan.counted import CountedGraph, Places
 from pfcompile.jit.scan.filter import Begin, Filter, Packet, write_filter, write_start
 from pfcompile.jit.scan.flows import Branches, Conditions, Registers
 from pfcompile.jit.scan.loop import POSITION, TABLES, Loop
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from pfcompile.captures.layouts import Layout
     from pfcompile.captures.scans import Wanted
-    from pfcompile.cbpf.isa import Instruction
+    from pfcompile.jit.scan.counted import Scanned
     from pfcompile.jit.scan.notes import Note
     from pfcompile.jit.scan.records import Record
     from pfcompile.jit.scan.text import Text
@@ -62,9 +64,7 @@ class Module(NamedTuple):
     tables: bytes
 
 
-def scan_module(
-    programs: Sequence[Sequence[Sequence[Instruction]]], layout: Layout, wanted: Wanted
-) -> Module:
+def scan_module(programs: Sequence[Sequence[Scanned]], layout: Layout, wanted: Wanted) -> Module:
     """Return the module for some filters and a kind of record.
 
     Args:
@@ -77,9 +77,10 @@ def scan_module(
     text = loop.text
     records = PcapRecords(layout) if isinstance(layout, PcapLayout) else PcapngRecords(layout)
     record = records.write(text)
-    filters = [[Filter(program) for program in each] for each in programs]
+    filters = [[_filter(program) for program in each] for each in programs]
     tables = Tables(f"%{TABLES}")
-    judged = Judged(record, records, _Verdicts(text, record, tables).write(filters))
+    verdicts = _Verdicts(text, record, tables, places_of(programs))
+    judged = Judged(record, records, verdicts.write(filters))
     after = {POSITION: record.stop}
     for note in notes:
         after |= note.write(text, judged)
@@ -113,6 +114,23 @@ def _with_others(
     }
 
 
+def places_of(programs: Sequence[Sequence[Scanned]]) -> Places:
+    """Return where the counters of those graphs lie that are to be counted.
+
+    They stay where they are when a link type is added behind the others.
+    """
+    places = Places()
+    for filters in programs:
+        for each in filters:
+            if isinstance(each, Counting):
+                places.add(each)
+    return places
+
+
+def _filter(program: Scanned) -> Filter | Counting:
+    return program if isinstance(program, Counting) else Filter(program)
+
+
 def _loop(notes: Sequence[Note]) -> Loop:
     return Loop([word for note in notes for word in note.words])
 
@@ -120,13 +138,14 @@ def _loop(notes: Sequence[Note]) -> Loop:
 class _Verdicts:
     """Filters for one record."""
 
-    def __init__(self, text: Text, record: Record, tables: Tables) -> None:
+    def __init__(self, text: Text, record: Record, tables: Tables, places: Places) -> None:
+        self._places = places
         self._text = text
         self._record = record
         self._packet = Packet(record.data, record.captured, record.wire)
         self._tables = tables
 
-    def write(self, programs: Sequence[Sequence[Filter]]) -> list[str]:
+    def write(self, programs: Sequence[Sequence[Filter | Counting]]) -> list[str]:
         """Write all filters of all link types; return a bit a filter: whether it matches."""
         text = self._text
         if len(programs) == 1:
@@ -145,7 +164,9 @@ class _Verdicts:
             for index in range(len(programs[0]))
         ]
 
-    def _link_type(self, filters: Sequence[Filter], number: int) -> list[tuple[str, list[str]]]:
+    def _link_type(
+        self, filters: Sequence[Filter | Counting], number: int
+    ) -> list[tuple[str, list[str]]]:
         """Write the filters of one link type; return the blocks that lead on, and their bits."""
         text = self._text
         ends = (end for each in filters for end in each.constant_ends)
@@ -156,7 +177,7 @@ class _Verdicts:
             text.act(f"br i1 {usual}, label %usual.{number}, label %short.{number}, !prof !0")
             text.begin(f"short.{number}")
             bits = [
-                self._branches(each, Begin(0, Registers()), f"short.{number}.{index}")
+                self._shortest(each, f"short.{number}.{index}")
                 for index, each in enumerate(filters)
             ]
             found.append((text.label, bits))
@@ -170,8 +191,22 @@ class _Verdicts:
         text.act("br label %judged")
         return found
 
-    def _fastest(self, program: Filter, known: int, name: str) -> str:
+    def _shortest(self, program: Filter | Counting, name: str) -> str:
+        """Write one filter with all its checks; return its bit."""
+        if isinstance(program, Counting):
+            return self._counted(program, 0, name)
+        return self._branches(program, Begin(0, Registers()), name)
+
+    def _counted(self, program: Counting, known: int, name: str) -> str:
+        """Write a graph that is counted; return its bit."""
+        start = self._places.start(program)
+        graph = CountedGraph(program, start, self._text, self._packet, self._tables, known, name)
+        return graph.write()
+
+    def _fastest(self, program: Filter | Counting, known: int, name: str) -> str:
         """Write one filter the fastest way; return its bit."""
+        if isinstance(program, Counting):
+            return self._counted(program, known, name)
         begin = Begin(0, Registers(known=known))
         tags = program.tag_test
         if tags is None:
