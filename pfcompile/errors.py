@@ -6,6 +6,8 @@
     ├── FilterError        the expression: bad syntax, unknown name, impossible request
     ├── ProgramError       a classic BPF or eBPF program that is not valid, or too long for its use
     ├── CaptureError       a capture file that is damaged or cannot be read or written
+    ├── AddressError       a list of addresses and networks that is wrong
+    ├── AttachmentError    an attached filter, or a set of addresses, that is not there
     ├── KernelError        the kernel refused; carries errno and its meaning
     ├── MissingExtraError  an optional dependency is not installed
     └── InternalError      our own mistake, never the user's
@@ -93,6 +95,14 @@ class KernelError(PfcompileError):
         self.errno = errno
         name = errno_names.errorcode.get(errno, str(errno))
         super().__init__(f"{message}: {os.strerror(errno)} ({name})")
+
+
+class AddressError(PfcompileError):
+    """A text that is no address or network, or a file of them that cannot be read."""
+
+
+class AttachmentError(PfcompileError):
+    """No attached filter is called so, or several are; or it is not what was asked for."""
 
 
 class MissingExtraError(PfcompileError):

@@ -120,6 +120,7 @@ def test_what_matches_and_what_does_not(cable, sender, place, action):
                 Action.DROP: ([], sent[OTHER]),
                 Action.PASS: (sent[PORT], []),
                 Action.COUNT: (sent[PORT], sent[OTHER]),
+                Action.REPORT: (sent[PORT], sent[OTHER]),
             }[action]
             assert comes(matching, wanted[0])
             assert comes(rest, wanted[1])

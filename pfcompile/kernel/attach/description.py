@@ -6,10 +6,11 @@ The map has one value, JSON text that zeros fill up. A program holds it as long 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import ProgramError
+from pfcompile.kernel.attach.addresses import SetRule, Side
 from pfcompile.kernel.attach.program import DESCRIPTION_MAP, Action
 from pfcompile.kernel.bpf.kinds import MapKind
 from pfcompile.kernel.bpf.maps import create_map
@@ -17,7 +18,7 @@ from pfcompile.kernel.bpf.maps import create_map
 if TYPE_CHECKING:
     from pfcompile.kernel.bpf.maps import Map
 
-_BYTES: Final = 16_384
+_BYTES: Final = 32_768
 _LONGEST_EXPRESSION: Final = 12_000
 _KEY: Final = bytes(4)
 _VERSION: Final = 1
@@ -37,6 +38,10 @@ class Description:
         process: The number of the process that attached it.
         namespace: The number of the network namespace in which it did.
         began: When, in seconds since 1970.
+        reported_bytes: How many bytes of matching packets are reported; 0 for no reports.
+        counts_sources: Whether they are counted by their source.
+        rules: The sets that they have to be in: name, side, whether that is an exception.
+        maps: The numbers of the program's maps, by the names that it has for them.
     """
 
     place: str
@@ -48,6 +53,15 @@ class Description:
     process: int
     namespace: int
     began: float
+    reported_bytes: int = 0
+    counts_sources: bool = False
+    rules: tuple[tuple[str, str, bool], ...] = ()
+    maps: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def sets(self) -> tuple[SetRule, ...]:
+        """The sets, as rules."""
+        return tuple(SetRule(name, Side(side), negated) for name, side, negated in self.rules)
 
     def with_filter(self, expression: str, action: Action) -> Description:
         """Return the same with another filter."""
@@ -78,6 +92,7 @@ def read(source: Map) -> Description:
     try:
         fields = json.loads(text)
         if fields.pop("version") == _VERSION:
+            fields["rules"] = tuple(map(tuple, fields["rules"]))
             return Description(**fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         pass

@@ -5,9 +5,10 @@
     main:    look up this CPU's counters; count the packet as seen
              call filter (by pointers; where not all of the packet lies in one piece, by helpers)
              0: return "no match"
-             look the addresses up in each set: in none: return "no match"
+             look its addresses up in the sets (`addresses`)
+             not as each wants it: return "no match"
              count it as matched, and by its source
-             write it to the events
+             report it (`reporting`)
              return "match"
     filter:  the translation of the classic program, 1 or 0
 
@@ -24,46 +25,37 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.ebpf.builder import Builder
-from pfcompile.ebpf.isa import (
-    R0,
-    R1,
-    R2,
-    R6,
-    R7,
-    R8,
-    R10,
-    Arithmetic,
-    Atomic,
-    Condition,
-    Wide,
-)
+from pfcompile.ebpf.isa import R0, R1, R2, R10, Arithmetic, Condition
 from pfcompile.ebpf.program import EbpfProgram
 from pfcompile.ebpf.translate import write
 from pfcompile.ebpf.translate.verdicts import Verdicts
+from pfcompile.errors import ProgramError
+from pfcompile.facts.link_types import describe
+from pfcompile.kernel.attach.addresses import (
+    SETTABLE_LINK_TYPES,
+    SOURCES_MAP,
+    SetRule,
+    count_source,
+    write_addresses,
+)
 from pfcompile.kernel.attach.counting import COUNTERS_MAP, MATCHED, SEEN
+from pfcompile.kernel.attach.reporting import EVENTS_MAP, write_report
+from pfcompile.kernel.attach.writing import CONTEXT, COUNTERS, LENGTH, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.cbpf.isa import Instruction
-    from pfcompile.ebpf.isa import Register
     from pfcompile.ebpf.translate.targets import Form
     from pfcompile.kernel.attach.rows import Row
-
-CONTEXT: Final = R6
-LENGTH: Final = R7
-COUNTERS: Final = R8
-"""What these registers hold in main, once set."""
 
 DESCRIPTION_MAP: Final = "pf_description"
 """The map's name in the kernel, by which what this project has attached is found again."""
 
 _COUNTERS_KEY: Final = -4
 """Where on the stack, from R10."""
-_LOOKUP: Final = 1
 _XDP_GET_BUFF_LEN: Final = 188
-"""Numbers of helpers, linux/bpf.h."""
+"""The helper's number, linux/bpf.h."""
 _YES_NO: Final = Verdicts(match=1, no_match=0)
 
 
@@ -76,6 +68,8 @@ class Action(Enum):
     """They go on; all others end here."""
     COUNT = "count"
     """They go on, as all others do."""
+    REPORT = "report"
+    """They go on, as all others do, and are reported; other actions may report them, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +78,47 @@ class Plan:
 
     Attributes:
         row: The kind of place.
+        dlt: What packets begin with.
         instructions: The filter.
         action: What becomes of packets that match.
+        reported_bytes: How many bytes of each of them are reported; 0 for no reports.
+        rules: The sets that they have to be in, besides.
+        counts_sources: Whether they are counted by their source.
     """
 
     row: Row
+    dlt: int
     instructions: Sequence[Instruction]
     action: Action
+    reported_bytes: int = 0
+    rules: tuple[SetRule, ...] = ()
+    counts_sources: bool = False
+
+    def check(self) -> None:
+        """Raise ProgramError where not all of it goes together."""
+        wants_addresses = self.rules or self.counts_sources
+        if wants_addresses and self.dlt not in SETTABLE_LINK_TYPES:
+            known = " and ".join(map(describe, SETTABLE_LINK_TYPES))
+            raise ProgramError(f"addresses are found in packets of {known}")
+        if self.reported_bytes and self.row.forms[-1].is_from_network:
+            raise ProgramError(
+                "what Internet sockets get cannot be reported whole: attach at tc or a cgroup"
+            )
+        names = [rule.name for rule in self.rules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ProgramError(f"two sets are called '{name}'")
 
     @property
     def maps(self) -> tuple[str, ...]:
         """The names of the program's maps, as it numbers them."""
-        return (COUNTERS_MAP, DESCRIPTION_MAP)
+        return (
+            COUNTERS_MAP,
+            DESCRIPTION_MAP,
+            *((EVENTS_MAP,) if self.reported_bytes else ()),
+            *((SOURCES_MAP,) if self.counts_sources else ()),
+            *(name for rule in self.rules for name in rule.maps),
+        )
 
     @property
     def verdicts(self) -> tuple[int, int]:
@@ -106,7 +129,7 @@ class Plan:
                 return end, go_on
             case Action.PASS:
                 return go_on, end
-            case Action.COUNT:
+            case Action.COUNT | Action.REPORT:
                 return go_on, go_on
 
 
@@ -114,96 +137,88 @@ def build(plan: Plan, name: str = "pfcompile") -> EbpfProgram:
     """Return the program.
 
     Raises:
-        ProgramError: The filter is not valid, or loads a metadata word that the place has not.
+        ProgramError: The filter is not valid, or loads a metadata word that the place has not; or
+            addresses are asked for where they are not found, reports where they are not to be had.
     """
-    return _Writer(plan).write(name)
+    plan.check()
+    writer = Writer(plan.row, plan.maps)
+    matches, others = plan.verdicts
+    b = writer.code
+    _begin(writer)
+    _count(writer, SEEN)
+    _ask_filter(writer)
+    if plan.rules or plan.counts_sources:
+        write_addresses(writer, plan.dlt, plan.rules, counts_sources=plan.counts_sources)
+    _count(writer, MATCHED)
+    if plan.counts_sources:
+        count_source(writer)
+    if plan.reported_bytes:
+        write_report(writer, plan.reported_bytes)
+    b.mov(R0, matches).exit()
+    b.label("no match").mov(R0, others).exit()
+    # Without counters there is no program: every CPU has some.
+    b.label("go on").mov(R0, plan.row.passes).exit()
+    for form in plan.row.forms:
+        b.label(_filter_of(form)).emit(*write(plan.instructions, form, _YES_NO))
+    row = plan.row
+    return EbpfProgram(b.finish(), row.kind.value, row.program_type, row.flags, name=name)
 
 
-class _Writer:
-    """One program under way."""
+def _begin(writer: Writer) -> None:
+    b = writer.code
+    b.mov(CONTEXT, R1)
+    # Only so that the program has the map, by which it is known what it is.
+    writer.take_map(R1, DESCRIPTION_MAP)
+    if writer.row.length is None:
+        b.mov(R1, CONTEXT).call(_XDP_GET_BUFF_LEN).mov(LENGTH, R0)
+    else:
+        b.load(32, LENGTH, CONTEXT, writer.row.length)
+    b.store(32, R10, _COUNTERS_KEY, 0)
+    writer.look_up(COUNTERS_MAP, _COUNTERS_KEY)
+    b.jump_if(Condition.EQ, R0, 0, "go on").mov(COUNTERS, R0)
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._row = plan.row
-        self._code = Builder()
-        self._number = {name: number for number, name in enumerate(plan.maps)}
 
-    def write(self, name: str) -> EbpfProgram:
-        matches, others = self._plan.verdicts
-        b = self._code
-        self._begin()
-        self._count(SEEN)
-        self._ask_filter()
-        self._count(MATCHED)
-        b.mov(R0, matches).exit()
-        b.label("no match").mov(R0, others).exit()
-        # Without counters there is no program: every CPU has some.
-        b.label("go on").mov(R0, self._row.passes).exit()
-        for form in self._row.forms:
-            b.label(_filter_of(form)).emit(*write(self._plan.instructions, form, _YES_NO))
-        row = self._row
-        return EbpfProgram(b.finish(), row.kind.value, row.program_type, row.flags, name=name)
+def _count(writer: Writer, offset: int) -> None:
+    """Add 1 and the packet's bytes to two counters that are neighbours."""
+    writer.add(COUNTERS, offset, 1)
+    writer.add(COUNTERS, offset + 8, LENGTH)
 
-    def _begin(self) -> None:
-        b = self._code
-        b.mov(CONTEXT, R1)
-        # Only so that the program has the map, by which it is known what it is.
-        b.wide(R1, self._number[DESCRIPTION_MAP], Wide.MAP_INDEX)
-        if self._row.length is None:
-            b.mov(R1, CONTEXT).call(_XDP_GET_BUFF_LEN).mov(LENGTH, R0)
-        else:
-            b.load(32, LENGTH, CONTEXT, self._row.length)
-        b.store(32, R10, _COUNTERS_KEY, 0)
-        b.mov(R2, R10).alu(Arithmetic.ADD, R2, _COUNTERS_KEY)
-        b.wide(R1, self._number[COUNTERS_MAP], Wide.MAP_INDEX).call(_LOOKUP)
-        b.jump_if(Condition.EQ, R0, 0, "go on").mov(COUNTERS, R0)
 
-    def _count(self, offset: int) -> None:
-        """Add 1 and the packet's bytes to two counters that are neighbours."""
-        self._add(COUNTERS, offset, 1)
-        self._add(COUNTERS, offset + 8, LENGTH)
+def _ask_filter(writer: Writer) -> None:
+    """Go to "no match" unless the filter matches."""
+    b = writer.code
+    first, *rest = writer.row.forms
+    if not rest:
+        _call(writer, first)
+        b.jump_if(Condition.EQ, R0, 0, "no match")
+        return
+    (whole,) = rest
+    if writer.row.length is None:
+        _go_if_whole(writer, first, "in one piece")
+        _call(writer, whole)
+        b.jump("asked").label("in one piece")
+        _call(writer, first)
+        b.label("asked").jump_if(Condition.EQ, R0, 0, "no match")
+    else:
+        _call(writer, first)
+        b.jump_if(Condition.NE, R0, 0, "match")
+        _go_if_whole(writer, first, "no match")
+        _call(writer, whole)
+        b.jump_if(Condition.EQ, R0, 0, "no match")
+        b.label("match")
 
-    def _add(self, base: Register, offset: int, value: Register | int) -> None:
-        """Add to a 64-bit number in this CPU's part of a map."""
-        b = self._code
-        if self._row.is_interrupted:
-            b.mov(R1, value).atomic(Atomic.ADD, 64, base, offset, R1)
-        else:
-            b.load(64, R1, base, offset).alu(Arithmetic.ADD, R1, value).store(64, base, offset, R1)
 
-    def _ask_filter(self) -> None:
-        """Go to "no match" unless the filter matches."""
-        b = self._code
-        first, *rest = self._row.forms
-        if not rest:
-            self._call(first)
-            b.jump_if(Condition.EQ, R0, 0, "no match")
-            return
-        (whole,) = rest
-        if self._row.length is None:
-            self._go_if_whole(first, "in one piece")
-            self._call(whole)
-            b.jump("asked").label("in one piece")
-            self._call(first)
-            b.label("asked").jump_if(Condition.EQ, R0, 0, "no match")
-        else:
-            self._call(first)
-            b.jump_if(Condition.NE, R0, 0, "match")
-            self._go_if_whole(first, "no match")
-            self._call(whole)
-            b.jump_if(Condition.EQ, R0, 0, "no match")
-            b.label("match")
+def _call(writer: Writer, form: Form) -> None:
+    writer.code.mov(R1, CONTEXT).call_local(_filter_of(form))
 
-    def _call(self, form: Form) -> None:
-        self._code.mov(R1, CONTEXT).call_local(_filter_of(form))
 
-    def _go_if_whole(self, form: Form, label: str) -> None:
-        """Go to a label where all of the packet lies in one piece."""
-        b = self._code
-        assert form.data is not None
-        assert form.data_end is not None
-        b.load(32, R1, CONTEXT, form.data.offset).load(32, R2, CONTEXT, form.data_end.offset)
-        b.alu(Arithmetic.SUB, R2, R1).jump_if(Condition.GE, R2, LENGTH, label)
+def _go_if_whole(writer: Writer, form: Form, label: str) -> None:
+    """Go to a label where all of the packet lies in one piece."""
+    b = writer.code
+    assert form.data is not None
+    assert form.data_end is not None
+    b.load(32, R1, CONTEXT, form.data.offset).load(32, R2, CONTEXT, form.data_end.offset)
+    b.alu(Arithmetic.SUB, R2, R1).jump_if(Condition.GE, R2, LENGTH, label)
 
 
 def _filter_of(form: Form) -> str:

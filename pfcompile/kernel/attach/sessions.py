@@ -14,25 +14,32 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from pfcompile.errors import InternalError, ProgramError
+from pfcompile.errors import AttachmentError, InternalError, ProgramError
 from pfcompile.facts.link_types import describe
 from pfcompile.kernel.attach import counting, description
+from pfcompile.kernel.attach import sources as source_counts
+from pfcompile.kernel.attach.addresses import PARTS, SOURCES_MAP
 from pfcompile.kernel.attach.counting import COUNTERS_MAP
 from pfcompile.kernel.attach.description import Description
+from pfcompile.kernel.attach.pins import pin_path
 from pfcompile.kernel.attach.program import DESCRIPTION_MAP, Action, Plan, build
+from pfcompile.kernel.attach.reporting import EVENTS_MAP, Report, Reports, create_ring
+from pfcompile.kernel.attach.sets import AddressSet
 from pfcompile.kernel.bpf.programs import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from pfcompile.cbpf.isa import Instruction
     from pfcompile.kernel.attach.counting import Counters
     from pfcompile.kernel.attach.places import Hold, Place
+    from pfcompile.kernel.attach.sets import WantedSet
+    from pfcompile.kernel.attach.sources import SourceCount
     from pfcompile.kernel.bpf.maps import Map
     from pfcompile.kernel.bpf.programs import LoadedProgram
 
@@ -102,6 +109,50 @@ class Attachment:
         """
         return self._hold.is_attached()
 
+    @property
+    def sets(self) -> Mapping[str, AddressSet]:
+        """The sets that packets are looked up in, by their names; they can be changed."""
+        return {rule.name: AddressSet.of(rule, self._maps) for rule in self._plan.rules}
+
+    def sources(self) -> tuple[SourceCount, ...]:
+        """Return what was counted by source, the most packets first.
+
+        Raises:
+            AttachmentError: It does not count by source.
+            KernelError: EBADF where it is closed.
+        """
+        if SOURCES_MAP not in self._maps:
+            raise AttachmentError("it does not count by source")
+        return source_counts.read(self._maps[SOURCES_MAP])
+
+    def reports(self) -> Reports:
+        """Return the packets that it reports, as an iterator that waits; one alone may read them.
+
+        Raises:
+            AttachmentError: It reports none.
+            KernelError: EBADF where it is closed.
+        """
+        if EVENTS_MAP not in self._maps:
+            raise AttachmentError("it reports no packets")
+        return Reports(self._maps[EVENTS_MAP], self._plan.dlt)
+
+    def pin(self, name: str) -> Path:
+        """Have it stay when this is closed and its process has ended, under a name.
+
+        `find.open_attachment` gets it back by that name; the machine's next start, or its
+        interface's end, ends it too.
+
+        Raises:
+            ProgramError: It cannot be called so.
+            AttachmentError: What is pinned here would not stay.
+            KernelError: EEXIST where the name is taken, EPERM.
+        """
+        return self._hold.pin(pin_path(name, make=True))
+
+    def detach(self) -> None:
+        """Take it off, whoever else holds it or has pinned it; raises KernelError."""
+        self._hold.detach()
+
     def replace(self, program: Filter, action: Action | None = None) -> None:
         """Go on with another filter: every packet meets the old one or the new one.
 
@@ -133,13 +184,41 @@ class Attachment:
         self._held.close()
 
 
-def attach(place: Place, program: Filter, action: Action = Action.COUNT) -> Attachment:
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a filter does besides.
+
+    Attributes:
+        report: What of matching packets is reported; None for nothing, unless the action is
+            `Action.REPORT`.
+        sets: Sets of addresses that matching packets have to be in, or not to be in.
+        sources: How many sources matching packets are counted by; 0 for none.
+    """
+
+    report: Report | None = None
+    sets: Sequence[WantedSet] = ()
+    sources: int = 0
+
+
+def attach(
+    place: Place,
+    program: Filter,
+    action: Action = Action.COUNT,
+    *,
+    report: Report | None = None,
+    sets: Sequence[WantedSet] = (),
+    sources: int = 0,
+) -> Attachment:
     """Have a filter see every packet at a place, and do something with those that match.
 
     Args:
         place: Where.
         program: The filter, for the place's link type (`place.dlt`).
         action: What becomes of packets that match.
+        report: What of them is reported, see `Attachment.reports`. None is as much as can be for
+            `Action.REPORT`, and nothing for other actions.
+        sets: Sets of addresses, all of which have to say yes besides.
+        sources: How many sources they are counted by, see `Attachment.sources`; 0 for none.
 
     Raises:
         ProgramError: The filter is for another link type, or reads what is not to be had there.
@@ -149,10 +228,24 @@ def attach(place: Place, program: Filter, action: Action = Action.COUNT) -> Atta
     dlt = place.dlt
     if dlt is not None:
         _check_link_type(program, dlt, str(place))
-    plan = Plan(place.row, program.instructions, action)
+    if action is Action.REPORT and report is None:
+        report = Report()
+    extras = Extras(report, sets, sources)
+    plan = Plan(
+        place.row,
+        program.dlt,
+        program.instructions,
+        action,
+        report.bytes if report is not None else 0,
+        tuple(each.rule for each in sets),
+        counts_sources=sources > 0,
+    )
+    plan.check()
     with ExitStack() as held:
-        maps = {name: held.enter_context(each) for name, each in _maps(plan)}
-        _describe(place, program, action).store(maps[DESCRIPTION_MAP])
+        maps: dict[str, Map] = {}
+        for name in plan.maps:
+            maps[name] = held.enter_context(_create(name, extras))
+        _describe(place, program, plan, maps).store(maps[DESCRIPTION_MAP])
         with _load(plan, maps, place.attach_type) as loaded:
             hold = place.attach(loaded)
         held.callback(hold.close)
@@ -160,30 +253,43 @@ def attach(place: Place, program: Filter, action: Action = Action.COUNT) -> Atta
     raise InternalError("an exit stack never suppresses")
 
 
-def _maps(plan: Plan) -> Iterator[tuple[str, Map]]:
-    """Yield new maps with their names, as the program numbers them."""
-    for name in plan.maps:
-        if name == COUNTERS_MAP:
-            yield name, counting.create()
-        else:
-            yield name, description.create()
+def _create(name: str, extras: Extras) -> Map:
+    """Make one of the program's maps."""
+    if name == COUNTERS_MAP:
+        return counting.create()
+    if name == DESCRIPTION_MAP:
+        return description.create()
+    if name == SOURCES_MAP:
+        return source_counts.create(extras.sources)
+    if name == EVENTS_MAP and extras.report is not None:
+        return create_ring(extras.report)
+    for wanted in extras.sets:
+        for part in PARTS:
+            for family in (4, 6):
+                if name == wanted.rule.map_name(part, family):
+                    return wanted.create(part, family)
+    raise InternalError(f"nothing makes the map '{name}'")
 
 
 def _load(plan: Plan, maps: Mapping[str, Map], attach_type: int) -> LoadedProgram:
     return load(build(plan), [maps[name] for name in plan.maps], attach_type=attach_type)
 
 
-def _describe(place: Place, program: Filter, action: Action) -> Description:
+def _describe(place: Place, program: Filter, plan: Plan, maps: Mapping[str, Map]) -> Description:
     return Description(
         place=str(place),
         row=place.row.name,
         attach_type=place.attach_type,
         dlt=program.dlt,
         expression=program.text,
-        action=action.value,
+        action=plan.action.value,
         process=os.getpid(),
         namespace=Path("/proc/thread-self/ns/net").stat().st_ino,
         began=time.time(),
+        reported_bytes=plan.reported_bytes,
+        counts_sources=plan.counts_sources,
+        rules=tuple((rule.name, rule.side.value, rule.is_exception) for rule in plan.rules),
+        maps={name: each.shape.id for name, each in maps.items()},
     )
 
 

@@ -1,0 +1,134 @@
+"""Addresses and networks as text, and as the keys of maps.
+
+A line holds an address or a network, `10.0.0.1`, `10.0.0.0/8`, `2001:db8::/32`; `#` begins a
+comment. A million of them are read in a second or two.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from pfcompile.errors import AddressError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+_BITS: Final = {4: 32, 6: 128}
+_SOCKET_FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_LENGTH: Final = struct.Struct("=I")
+"""Before the address in a trie's key."""
+
+
+class Key(NamedTuple):
+    """An address or a network, as a key.
+
+    Attributes:
+        part: "hosts" or "nets": which of a set's maps has it.
+        family: 4 or 6.
+        key: Its bytes there.
+    """
+
+    part: str
+    family: int
+    key: bytes
+
+
+def parse(text: str) -> Key:
+    """Return the key of an address or a network.
+
+    Raises:
+        AddressError: It is neither, or has bits set behind the network's.
+    """
+    address, slash, length = text.partition("/")
+    family = 6 if ":" in address else 4
+    try:
+        packed = socket.inet_pton(_SOCKET_FAMILY[family], address)
+    except (OSError, ValueError):
+        raise AddressError(f"'{text}' is no address or network, such as 10.0.0.0/8") from None
+    if not slash:
+        return Key("hosts", family, packed)
+    bits = _BITS[family]
+    if not (length.isascii() and length.isdigit() and len(length) < 4 and int(length) <= bits):
+        raise AddressError(f"'{text}': behind the '/' there has to be a number from 0 to {bits}")
+    count = int(length)
+    if int.from_bytes(packed, "big") & ((1 << (bits - count)) - 1):
+        raise AddressError(f"'{text}' has bits set behind the first {count}")
+    if count == bits:
+        return Key("hosts", family, packed)
+    return Key("nets", family, _LENGTH.pack(count) + packed)
+
+
+def net_key(address: bytes) -> bytes:
+    """Return the key of a network that is one address."""
+    return _LENGTH.pack(8 * len(address)) + address
+
+
+def text_of(part: str, family: int, key: bytes) -> str:
+    """Return how people write what `parse` has read."""
+    if part == "hosts":
+        return socket.inet_ntop(_SOCKET_FAMILY[family], key)
+    (length,) = _LENGTH.unpack_from(key)
+    return f"{socket.inet_ntop(_SOCKET_FAMILY[family], key[_LENGTH.size :])}/{length}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """Addresses and networks.
+
+    Attributes:
+        keys: For each map, by part and family, its keys one behind the other.
+    """
+
+    keys: dict[tuple[str, int], bytearray] = field(
+        default_factory=lambda: {
+            (part, family): bytearray() for part in ("hosts", "nets") for family in (4, 6)
+        }
+    )
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Return those that texts name; raises AddressError."""
+        made = cls()
+        for text in texts:
+            part, family, key = parse(text)
+            made.keys[part, family].extend(key)
+        return made
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Return those of a file.
+
+        Raises:
+            AddressError: It cannot be read, or a line is wrong; says which.
+        """
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AddressError(f"cannot read addresses from {path}: {error}") from error
+        made = cls()
+        for number, line in enumerate(lines, 1):
+            text = line.partition("#")[0].strip()
+            if text:
+                try:
+                    part, family, key = parse(text)
+                except AddressError as error:
+                    raise AddressError(f"{path}, line {number}: {error}") from None
+                made.keys[part, family].extend(key)
+        return made
+
+    def count(self, part: str, family: int) -> int:
+        """Return how many there are for one of the maps."""
+        return len(self.keys[part, family]) // key_bytes(part, family)
+
+    def __len__(self) -> int:
+        return sum(self.count(part, family) for part, family in self.keys)
+
+
+def key_bytes(part: str, family: int) -> int:
+    """Return the bytes of a key of one of the maps."""
+    return _BITS[family] // 8 + (_LENGTH.size if part == "nets" else 0)
