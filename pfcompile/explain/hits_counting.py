@@ -263,8 +263,11 @@ class Counted:
         Raises:
             FilterError, CaptureError: As `hits`.
         """
-        damage: list[CaptureError] = []
-        programs = Programs(
+        self.read_with(self.programs(reading), sources, reading)
+
+    def programs(self, reading: Reading) -> Programs:
+        """Return what counts; native code that it has made it keeps."""
+        return Programs(
             [
                 lambda dlt, snaplen: self._for(dlt, snaplen).by_terms,
                 lambda dlt, snaplen: self._for(dlt, snaplen).by_graph,
@@ -274,6 +277,10 @@ class Counted:
             cached=reading.cached,
             complain=_warn if reading.complain is None else reading.complain,
         )
+
+    def read_with(self, programs: Programs, sources: Sequence[Input], reading: Reading) -> None:
+        """Count the packets of some captures with what `programs` has given; as `read`."""
+        damage: list[CaptureError] = []
         tally = Tally.of(2)
         tally.on_tallied = self._add
         plan = Plan(
