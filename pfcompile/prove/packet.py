@@ -160,6 +160,11 @@ class SymbolicPacket:
             self._bytes[key] = address, z3.BitVec(f"byte_{key[0]}_{key[1]}", 8)
         return self._bytes[key][1]
 
+    @property
+    def bytes(self) -> list[tuple[Address, z3.BitVecRef]]:
+        """The bytes that are read, with their offsets."""
+        return list(self._bytes.values())
+
     def ties(self) -> list[Condition]:
         """Return that equal offsets hold equal bytes."""
         found: list[Condition] = []

@@ -130,7 +130,7 @@ class Question:
         """
         captured = z3.BitVec("captured", 32)
         ends = [
-            _cut(ends, all_within(reads, captured))
+            cut(ends, all_within(reads, captured))
             for ends, reads in zip(self._ends, self._reads, strict=True)
         ]
         facts = [at_most(captured, GREATEST_LENGTH)]
@@ -233,7 +233,7 @@ class Question:
         raise InternalError(f"the programs return {ran} on the solver's packet: {found}")
 
 
-def _cut(ends: Sequence[Return], fits: Sequence[Condition]) -> list[Return]:
+def cut(ends: Sequence[Return], fits: Sequence[Condition]) -> list[Return]:
     """Return how a program ends where a load past the captured bytes ends it with 0.
 
     Args:
