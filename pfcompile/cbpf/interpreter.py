@@ -145,6 +145,45 @@ def prepare(instructions: Sequence[Instruction]) -> Machine:
     return Machine(steps[0])
 
 
+def single_steps(
+    instructions: Sequence[Instruction],
+) -> tuple[Callable[[State], int | None], ...]:
+    """Return for each instruction a function that runs it alone and says which comes next.
+
+    They are the steps of a `Machine`, for whoever looks at a `State` in between. None is the end:
+    the program returns `state.result`.
+
+    Raises:
+        ProgramError: The program is not valid (`check_structure`).
+    """
+    check_structure(instructions)
+    return tuple(_single_step(*each) for each in enumerate(instructions))
+
+
+def _single_step(position: int, instruction: Instruction) -> Callable[[State], int | None]:
+    row = ROW_OF[instruction.code]
+    ways = successors(position, instruction) or (position,)
+    if row.operand is Operand.TARGET:
+        # In threaded code a jump is no step but the one that it leads to.
+        return lambda _: ways[0]
+
+    def then(_: State) -> None:
+        """Stand for what follows; it is never run."""
+
+    def otherwise(_: State) -> None:
+        """Stand for what follows a test that fails."""
+
+    made = _MAKERS[row.instruction_class, row.operand](_Decoded(row, instruction, then, otherwise))
+
+    def step(state: State) -> int | None:
+        after = made(state)
+        if after is None:
+            return None
+        return ways[0] if after is then else ways[-1]
+
+    return step
+
+
 @dataclass(frozen=True, slots=True)
 class _Decoded:
     """What a step is made from; `then` follows it, and `otherwise` where its test fails."""

@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "disasm": "Show a program from an object file, bytes, numbers or a listing.",
     "check": "Check that a program is safe, before it is loaded.",
     "run": "Run a program on the packets of captures.",
+    "debug": "Run a filter or a program step by step, forwards and backwards.",
+    "serve": "Show a page that follows an expression through all its stages.",
     "conformance-plugin": "Run an eBPF program for a conformance suite.",
 }
 """Each is the name of a module here (`_` for `-`) that has a click command called `command`."""

@@ -63,6 +63,14 @@ class Place:
     names: Mapping[int, str] = field(default_factory=dict)
     kept: frozenset[int] | None = None
 
+    def verdict(self, result: int) -> Verdict:
+        """Return what a program's result, 0 to 2**64 - 1, means here."""
+        number = result & 0xFFFF_FFFF
+        if self.names and number >> 31:
+            number -= 1 << 32
+        keeps = number != 0 if self.kept is None else number in self.kept
+        return Verdict(number, self.names.get(number, str(number)), keeps)
+
 
 PLACES: Final = {
     "xdp": Place(
@@ -154,10 +162,6 @@ def _extended(given: Extended, *, native: bool) -> Callable[[Record], Verdict]:
         machine = Machine(given.program.instructions, environment)
 
     def run(record: Record) -> Verdict:
-        number = machine.run(place.start(record)) & 0xFFFF_FFFF
-        if place.names and number >> 31:
-            number -= 1 << 32
-        keeps = number != 0 if place.kept is None else number in place.kept
-        return Verdict(number, place.names.get(number, str(number)), keeps)
+        return place.verdict(machine.run(place.start(record)))
 
     return run

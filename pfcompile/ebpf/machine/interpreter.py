@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.ebpf.isa import Instruction
+    from pfcompile.ebpf.machine.code import Registers
     from pfcompile.ebpf.machine.contexts import Context
     from pfcompile.ebpf.machine.starts import Start
 
@@ -84,6 +85,26 @@ class Machine:
 
     def execute(self, start: Start = _NO_DATA) -> Outcome:
         """Run the program and return what that came to; raises as `run` does."""
+        registers, run = self.begin(start)
+        step, count = self.code.steps[0], 0
+        budget = self._limits.instructions
+        try:
+            for count in range(1, budget + 1):  # noqa: B007 - how far it came
+                step = step(registers, run)
+        except Leave as end:
+            return Outcome(end.result, count, run.entry.context)
+        except Fault as fault:
+            raise RunError(run.slot_of(step), str(fault)) from None
+        finally:
+            run.close()
+        raise BudgetError(run.slot_of(step), f"not done after {budget} instructions")
+
+    def begin(self, start: Start = _NO_DATA) -> tuple[Registers, Run]:
+        """Return the registers and the state of a run before its first step, `code.steps[0]`.
+
+        Raises:
+            ProgramError: `start` cannot be made.
+        """
         memory = Memory()
         for number, data in enumerate(self._environment.regions):
             writable = not memoryview(data).readonly
@@ -93,16 +114,4 @@ class Machine:
         registers = [0] * REGISTERS
         registers[R1], registers[R2] = entry.r1, entry.r2
         registers[R10] = memory.push_frame()
-        run = Run(self.code, self._environment, self._limits, memory, entry)
-        step, count = self.code.steps[0], 0
-        budget = self._limits.instructions
-        try:
-            for count in range(1, budget + 1):  # noqa: B007 - how far it came
-                step = step(registers, run)
-        except Leave as end:
-            return Outcome(end.result, count, entry.context)
-        except Fault as fault:
-            raise RunError(run.slot_of(step), str(fault)) from None
-        finally:
-            run.close()
-        raise BudgetError(run.slot_of(step), f"not done after {budget} instructions")
+        return registers, Run(self.code, self._environment, self._limits, memory, entry)

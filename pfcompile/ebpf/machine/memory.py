@@ -118,6 +118,15 @@ class Memory:
         """Return the buffer that begins exactly at `address`, if one does."""
         return None if address & OFFSET_MASK else self.readable.get(address >> REGION_BITS)
 
+    def place_of(self, address: int) -> tuple[str, int] | None:
+        """Return the name of the region that an address is in or right behind, and the offset."""
+        region, offset = address >> REGION_BITS, address & OFFSET_MASK
+        if self._context is not None and region == CONTEXT_REGION:
+            layout = self._context.layout
+            return (layout.name, offset) if offset < layout.size else None
+        data = self.readable.get(region)
+        return None if data is None or offset > len(data) else (self._names[region], offset)
+
     def remove(self, address: int) -> None:
         """Take away the region at `address`: to touch it again is a fault."""
         region = address >> REGION_BITS
@@ -142,6 +151,10 @@ class Memory:
         """Take the last stack frame away."""
         self._frames -= 1
         self.remove((FIRST_FRAME_REGION + self._frames) << REGION_BITS)
+
+    def frames(self) -> list[Buffer]:
+        """Return the stack frames, the innermost last."""
+        return [self.readable[FIRST_FRAME_REGION + number] for number in range(self._frames)]
 
     def load(self, address: int, width: int) -> int:
         """Return the number of `width` bits at `address`.

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from pfcompile.ebpf.maps.vocabulary import U32, Update
 
 if TYPE_CHECKING:
-    from pfcompile.ebpf.maps.vocabulary import MapSpec
+    from collections.abc import Callable
+
+    from pfcompile.ebpf.maps.vocabulary import Entries, MapSpec
 
 
 class ArrayMap:
@@ -61,3 +63,21 @@ class ArrayMap:
             return None
         following = 0 if index is None or index > last else index + 1
         return following.to_bytes(U32, "little")
+
+    def entries(self) -> Entries:
+        """Return the values that have been asked for, by number."""
+        return [
+            (index.to_bytes(U32, "little"), bytes(value))
+            for index, value in sorted(self._values.items())
+        ]
+
+    def keep(self) -> Callable[[], None]:
+        """Return what puts the values back, in place: programs may hold where they are."""
+        kept = {index: bytes(value) for index, value in self._values.items()}
+        zeros = bytes(self.spec.value_size)
+
+        def restore() -> None:
+            for index, value in self._values.items():
+                value[:] = kept.get(index, zeros)
+
+        return restore

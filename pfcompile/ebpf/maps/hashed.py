@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.ebpf.maps.vocabulary import MapType, Update
 
 if TYPE_CHECKING:
-    from pfcompile.ebpf.maps.vocabulary import MapSpec
+    from collections.abc import Callable
+
+    from pfcompile.ebpf.maps.vocabulary import Entries, MapSpec
 
 _LRU: Final = frozenset({MapType.LRU_HASH, MapType.LRU_PERCPU_HASH})
 _PER_CPU: Final = frozenset({MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH})
@@ -72,6 +74,21 @@ class HashMap:
                 while next(keys) != key:
                     pass
             return next(keys, None)
+
+    def entries(self) -> Entries:
+        """Return the keys with their values, in the order in which they came, or were used."""
+        with self._lock:
+            return [(key, bytes(value)) for key, value in self._values.items()]
+
+    def keep(self) -> Callable[[], None]:
+        """Return what puts keys and values back, in their order."""
+        kept = self.entries()
+
+        def restore() -> None:
+            with self._lock:
+                self._values = {key: bytearray(value) for key, value in kept}
+
+        return restore
 
     def _update(self, key: bytes, value: bytes, flags: int) -> int:
         old = self._values.get(key)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pfcompile.ebpf.maps.vocabulary import U32, Update
 
 if TYPE_CHECKING:
-    from pfcompile.ebpf.maps.vocabulary import MapSpec
+    from collections.abc import Callable
+
+    from pfcompile.ebpf.maps.vocabulary import Entries, MapSpec
 
 MAX_ADDRESS_BYTES: Final = 256
 """LPM_DATA_SIZE_MAX: bytes of a key after its length."""
@@ -98,6 +100,23 @@ class LpmTrie:
         prefixes = sorted(self._entries, key=_Prefix.in_order)
         position = prefixes.index(after) + 1 if after in self._entries else 0
         return self._entries[prefixes[position]].key if position < len(prefixes) else None
+
+    def entries(self) -> Entries:
+        """Return the prefixes with their values, what is inside a network before it."""
+        found = (self._entries[prefix] for prefix in sorted(self._entries, key=_Prefix.in_order))
+        return [(entry.key, bytes(entry.value)) for entry in found]
+
+    def keep(self) -> Callable[[], None]:
+        """Return what puts prefixes and values back."""
+        kept = self.entries()
+
+        def restore() -> None:
+            self._entries.clear()
+            self._lengths.clear()
+            for key, value in kept:
+                self.update(key, value)
+
+        return restore
 
     def _prefix(self, key: bytes) -> _Prefix | None:
         """Return the prefix that a key says, or None where it is longer than an address."""

@@ -12,7 +12,9 @@ from pfcompile.ebpf.maps.vocabulary import U32, Update
 from pfcompile.errors import ProgramError
 
 if TYPE_CHECKING:
-    from pfcompile.ebpf.maps.vocabulary import MapSpec
+    from collections.abc import Callable
+
+    from pfcompile.ebpf.maps.vocabulary import Entries, MapSpec
 
 P = TypeVar("P")
 
@@ -62,3 +64,16 @@ class ProgramArray(Generic[P]):
         index = -1 if key is None else int.from_bytes(key, "little")
         following = min((number for number in self._programs if number > index), default=None)
         return None if following is None else following.to_bytes(U32, "little")
+
+    def entries(self) -> Entries:
+        """Return the numbers that have programs."""
+        return [(number.to_bytes(U32, "little"), b"") for number in sorted(self._programs)]
+
+    def keep(self) -> Callable[[], None]:
+        """Return what puts the programs back."""
+        kept = dict(self._programs)
+
+        def restore() -> None:
+            self._programs = dict(kept)
+
+        return restore

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.ebpf.maps.vocabulary import Update
 
 if TYPE_CHECKING:
-    from pfcompile.ebpf.maps.vocabulary import MapSpec
+    from collections.abc import Callable
+
+    from pfcompile.ebpf.maps.vocabulary import Entries, MapSpec
 
 RECORD_HEADER_BYTES: Final = 8
 """BPF_RINGBUF_HDR_SZ: what a record takes besides its bytes, which are rounded up to 8."""
@@ -112,6 +114,24 @@ class RingBuffer(_Unkeyed):
             self._used -= sum(RECORD_HEADER_BYTES + (len(record.data) + 7 & ~7) for record in taken)
         return [bytes(record.data) for record in taken if record.counts]
 
+    def entries(self) -> Entries:
+        """Return the finished records that count, oldest first."""
+        with self._lock:
+            return [(b"", bytes(record.data)) for record in self._records if record.counts]
+
+    def keep(self) -> Callable[[], None]:
+        """Return what puts the records back, and the room that they take."""
+        with self._lock:
+            kept = [(bytes(record.data), record.counts) for record in self._records]
+            used = self._used
+
+        def restore() -> None:
+            with self._lock:
+                self._records = [_Record(bytearray(data), counts) for data, counts in kept]
+                self._used = used
+
+        return restore
+
 
 class PerfEventArray(_Unkeyed):
     """Events for whoever listens; CPU 0 is the only one, and somebody always listens to it."""
@@ -136,3 +156,16 @@ class PerfEventArray(_Unkeyed):
         """Take out the events, oldest first."""
         events, self._events = self._events, []
         return events
+
+    def entries(self) -> Entries:
+        """Return the events, oldest first."""
+        return [(b"", event) for event in self._events]
+
+    def keep(self) -> Callable[[], None]:
+        """Return what puts the events back."""
+        kept = list(self._events)
+
+        def restore() -> None:
+            self._events = list(kept)
+
+        return restore

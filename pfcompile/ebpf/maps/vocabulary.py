@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Entries: TypeAlias = "Iterable[tuple[bytes, bytes]]"
+"""Keys and values, as copies."""
 
 
 class MapType(IntEnum):
@@ -107,6 +113,16 @@ class Map(Protocol):
         None where there is no other. The order is one in which every key comes once as long as
         the map does not change.
         """
+
+    def entries(self) -> Entries:
+        """Return what is in it, in its order, and leave no trace of having looked.
+
+        Of an array, only the values that have ever been asked for: all others are zeros. What has
+        no keys (records of rings) has empty ones, and what has no values (programs) empty values.
+        """
+
+    def keep(self) -> Callable[[], None]:
+        """Return what puts all that is in it back as it is now; for when no program runs."""
 
 
 U32: Final = 4

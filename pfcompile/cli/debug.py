@@ -1,0 +1,131 @@
+"""`pfcompile debug PROGRAM|EXPR -r CAPTURE`: a program step by step, forwards and backwards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from pfcompile.cli import common, options, programs
+from pfcompile.cli.debugging.subject import codes, given_program
+from pfcompile.cli.runners import PLACES
+from pfcompile.debugger.commands import Shell
+from pfcompile.debugger.packets import Packets
+from pfcompile.debugger.prompt import ScriptError, run_prompt, run_script
+from pfcompile.debugger.session import Session
+from pfcompile.errors import PfcompileError, ProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STANDARD_INPUT: Final = "-"
+
+
+@click.command("debug")
+@click.option("-r", "capture", required=True, metavar="FILE", help="Read packets; '-' is stdin.")
+@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@click.option("-O", "no_optimize", is_flag=True, help="An expression: do not optimise.")
+@options.netmask
+@options.no_names
+@programs.with_family
+@click.option(
+    "--target",
+    type=click.Choice(list(PLACES)),
+    help="eBPF: what it is run as. [what an object file says, else user]",
+)
+@click.option(
+    "--program", "name", metavar="NAME", help="Of an object file: the function or section."
+)
+@click.option("--script", metavar="FILE", help="Do what FILE says; '-' is stdin.")
+@click.option("--echo", is_flag=True, help="Of a script: print the commands as well.")
+@click.option("--plain", is_flag=True, help="On a terminal: a prompt, not the full screen.")
+@click.argument("words", nargs=-1, metavar="PROGRAM|EXPR...")
+def command(
+    capture: str,
+    file: str | None,
+    no_optimize: bool,
+    netmask: str | None,
+    no_names: bool,
+    family: str | None,
+    target: str | None,
+    name: str | None,
+    script: str | None,
+    echo: bool,
+    plain: bool,
+    words: tuple[str, ...],
+) -> None:
+    """Run a filter or a program step by step on the packets of FILE.
+
+    EXPR is compiled for the link types in FILE, as `pfcompile filter` does. @FILE is a program in
+    any format that `pfcompile disasm` reads, classic or extended, object files too; its name alone
+    will do where that is no expression.
+
+    On a terminal it takes the full screen; `help` lists the commands. They may also come from
+    --script, or from standard input where that is no terminal; then the first one that cannot be
+    done ends it, with status 2.
+    """
+    ask = script is None and sys.stdin is not None and sys.stdin.isatty()
+    _check_usage(capture, words, script, asks=ask)
+    try:
+        common.need_standard_output()
+        given = given_program(
+            common.expression(words, file) if file is not None else words,
+            family=family,
+            name=name,
+            target=target,
+        )
+        code_for = codes(
+            given,
+            netmask=netmask,
+            optimize=not no_optimize,
+            resolver=common.resolver(no_names=no_names),
+        )
+        packets = Packets(capture)
+        shell = Shell(Session(packets, code_for))
+        if not ask:
+            _run_script(shell, script or STANDARD_INPUT, echo=echo)
+        elif plain or not sys.stdout.isatty():
+            run_prompt(shell, input, click.echo)
+        else:
+            from pfcompile.debugger.screen import run_screen  # noqa: PLC0415 - textual is an extra
+
+            run_screen(shell)
+    except BrokenPipeError:
+        common.forget_standard_output()
+        sys.exit(common.STATUS_FAILED)
+    except ValueError as error:  # of the netmask
+        raise click.UsageError(str(error)) from error
+    except ScriptError as error:
+        common.complain(error)
+        sys.exit(common.STATUS_USAGE)
+    except PfcompileError as error:
+        common.fail(error)
+
+
+def _check_usage(capture: str, words: tuple[str, ...], script: str | None, *, asks: bool) -> None:
+    """Refuse what cannot be meant, before anything is read."""
+    readers = [capture == STANDARD_INPUT, words == (STANDARD_INPUT,), script == STANDARD_INPUT]
+    if script is None and not asks:
+        readers.append(True)
+    if sum(readers) > 1:
+        raise click.UsageError(
+            "standard input can be read only once: give the commands with --script FILE"
+        )
+
+
+def _run_script(shell: Shell, script: str, *, echo: bool) -> None:
+    shown = programs.shown(script)
+    lines: Iterable[str]
+    if script != STANDARD_INPUT:
+        try:
+            lines = Path(script).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ProgramError(f"{shown}: cannot be read: {reason}") from error
+    elif sys.stdin is None:
+        raise ProgramError("standard input is closed")
+    else:
+        lines = sys.stdin
+    run_script(shell, lines, click.echo, name=shown, echo=echo)
