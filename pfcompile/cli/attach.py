@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from pfcompile.cli import common
-from pfcompile.cli.attaching import words
+from pfcompile.cli.attaching import others, words
+from pfcompile.cli.attaching.extras import (
+    Extras,
+    Outlet,
+    extra_options,
+    output_options,
+    taken,
+)
 from pfcompile.cli.attaching.filters import action_option, expression_of, filter_options
-from pfcompile.cli.attaching.running import Running
-from pfcompile.errors import PfcompileError
+from pfcompile.cli.attaching.running import watch
+from pfcompile.errors import AddressError, PfcompileError
 from pfcompile.kernel.attach import (
     Action,
     Cgroup,
@@ -44,13 +51,18 @@ _direction: Final = click.option(
 def command() -> None:
     """Attach a filter where packets pass, in the kernel.
 
-    It is there as long as the command runs, however that ends.
+    It is there as long as the command runs, however that ends, or stays with --pin.
     """
+
+
+_pin: Final = click.option(
+    "--pin", "pin", metavar="NAME", help="Have it stay, under NAME, when this command ends."
+)
 
 
 def _attaching(function: Any) -> Any:
     """Give a command the options that all places have."""
-    for option in (action_option, filter_options):
+    for option in (_pin, output_options, extra_options, action_option, filter_options):
         function = option(function)
     return function
 
@@ -109,17 +121,38 @@ def socket_(socket: tuple[int, int], *, force: bool, **given: Any) -> None:
 
 
 def _attach(place: Place, given: dict[str, Any]) -> None:
-    """Attach a filter, and watch it until a signal comes."""
+    """Attach a filter, and watch it until a signal comes; or pin it."""
     expression = expression_of(given)
-    action = Action(given["action"] or Action.COUNT.value)
+    outlet, extras = taken(Outlet, given), taken(Extras, given)
+    action, pin = Action(given["action"] or Action.COUNT.value), given["pin"]
+    outlet.check()
+    if pin is not None and outlet.is_wanted:
+        raise click.UsageError(
+            "who writes packets has to run: pin it with --report, and then `pfcompile attach watch`"
+        )
     try:
+        report, sets = extras.report(action, outlet), extras.sets()
         program = expression.compile(place)
-        with attach(place, program, action) as session:
+        with attach(
+            place, program, action, report=report, sets=sets, sources=extras.sources or 0
+        ) as session:
+            said = f"{place}: {action.value} {words.quoted(program.text)}"
+            if pin is not None:
+                session.pin(pin)
+                click.echo(f"{said}, pinned as {pin}", err=True)
+                return
 
-            def again() -> None:
-                session.replace(expression.compile(place))
+            def again() -> str:
+                new = expression.compile(place)
+                session.replace(new)
+                return new.text
 
-            running = Running(session, again if expression.file not in {None, "-"} else None)
-            running.run(f"{place}: {action.value} {words.quoted(program.text)}")
+            watch(session, outlet, said, again if expression.is_read_again else None)
+    except AddressError as error:
+        raise click.UsageError(str(error)) from error
     except PfcompileError as error:
         common.fail(error)
+
+
+for _command in others.COMMANDS:
+    command.add_command(_command)

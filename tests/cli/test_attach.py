@@ -7,14 +7,17 @@ import pty
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
+import pfcompile
+from pfcompile.kernel.attach import attachments
 from tests.cli.attaching import PFCOMPILE, attached, run
-from tests.cli.capturing import PROJECT
+from tests.cli.capturing import PROJECT, packets_of
 from tests.kernel import ebpf_programs
 from tests.kernel.attaching import cgroup_folder, comes, drained, eventually, ours, receiver
-from tests.kernel.namespaces import LEFT, LEFT_IP, pair
+from tests.kernel.namespaces import LEFT, LEFT_IP, flood, pair, raw_sender, udp
 
 pytestmark = [pytest.mark.bpf, pytest.mark.netns]
 PORT, OTHER = 5353, 5454
@@ -203,3 +206,197 @@ def test_mistakes(cable, arguments, status, said):
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+FRAMES = [udp(PORT, b"n" * size) for size in range(0, 400, 40)]
+
+
+@pytest.mark.parametrize("kind", ["xdp", "tc"])
+@pytest.mark.parametrize("suffix", ["pcap", "pcapng"])
+def test_reports_go_to_a_file(cable, tmp_path, kind, suffix):
+    """Scapy, another's reader, finds what was sent; a filter that drops may report, too."""
+    out = tmp_path / f"out.{suffix}"
+    arguments = (kind, LEFT, "--action", "drop", "-w", str(out), EXPRESSION)
+    with attached(cable, *arguments) as process, raw_sender(cable) as raw:
+        for frame in FRAMES:
+            raw.send(frame)
+            raw.send(udp(OTHER, b"x"))
+        status, _, err = process.end()
+        assert status == 0
+        assert "20 packets seen" in err
+        assert "10 dropped" in err
+        assert "10 reported, 0 lost" in err
+    assert packets_of(out) == FRAMES
+
+
+def test_reports_are_printed(cable):
+    arguments = ("xdp", LEFT, "--action", "report", "--bytes", "30", "-c", "3", EXPRESSION)
+    with attached(cable, *arguments) as process, raw_sender(cable) as raw:
+        for frame in FRAMES:
+            raw.send(frame)
+        status, out, _ = process.result()
+        assert status == 0
+        lines = out.decode().splitlines()
+        assert len(lines) == 3
+        assert all(" UDP " in line or " IP " in line for line in lines)
+        assert lines[2].endswith(f"length {len(FRAMES[2])}, captured 30")
+
+
+def test_nobody_reads_the_reports_any_more(cable):
+    with attached(cable, "tc", LEFT, "--action", "report", EXPRESSION) as process:
+        process.process.stdout.close()
+        with raw_sender(cable) as raw, flood(raw, *FRAMES):
+            assert process.process.wait(20) == 0
+
+
+def test_vlan_tags_live_and_in_the_file(cable, tmp_path):
+    """The filter says of the file what it has said live."""
+    out = tmp_path / "out.pcapng"
+    text = "vlan 42 and udp port 53"
+    frames = [udp(53, b"1", vlan=42), udp(53, b"2", vlan=41), udp(53, b"3"), udp(54, b"4", vlan=42)]
+    for kind in ("xdp", "tc"):
+        arguments = (kind, LEFT, "--action", "report", "-w", str(out), text)
+        with attached(cable, *arguments) as process, raw_sender(cable) as raw:
+            for frame in frames * 3:
+                raw.send(frame)
+            assert "3 matched" in process.end()[2]
+        assert packets_of(out) == frames[:1] * 3
+        assert len(list(pfcompile.read(str(out), text))) == 3
+
+
+def test_what_is_wrong_with_reports(cable, tmp_path):
+    out = str(tmp_path / "out.pcap")
+    mistakes = [
+        (("--bytes", "60", "ip"), 2, "give --report as well"),
+        (("--report", "-B", "5", "ip"), 2, "not a power of two"),
+        (("--bytes", "0", "ip"), 2, "0 is not in the range"),
+        (("--format", "pcap", "ip"), 2, "about the file of -w"),
+        (("-w", "/nowhere/x", "ip"), 1, "cannot be written"),
+        (("--pin", "x", "-w", out, "ip"), 2, "attach watch"),
+    ]
+    for arguments, status, said in mistakes:
+        done = run(cable, "attach", "xdp", LEFT, *arguments)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def name():
+    made = f"cli-{time.monotonic_ns()}"
+    yield made
+    for each in attachments():
+        if each.name == made:
+            each.end()
+
+
+def test_pinned_listed_watched_replaced_and_detached(cable, sender, name):
+    with receiver(cable, PORT, OTHER) as (matching, rest):
+        done = run(
+            cable, "attach", "xdp", LEFT, "--pin", name, "--action", "drop", "--report", "udp"
+        )
+        assert done.returncode == 0
+        assert done.stderr == f"xdp on {LEFT}: drop 'udp', pinned as {name}\n"
+        send(sender, PORT, 4)
+        listed = run(cable, "attach", "list").stdout
+        (line,) = [each for each in listed.splitlines() if each.startswith(name)]
+        assert line.split() == [name, "xdp", "on", LEFT, "drop", "4", "4", "pin", "udp"]
+        done = run(cable, "attach", "replace", name, EXPRESSION)
+        assert done.stderr == f"xdp on {LEFT}: drop '{EXPRESSION}'\n"
+        send(sender, OTHER)
+        send(sender, PORT)
+        assert comes(rest, [b"x"])
+        done = run(cable, "attach", "watch", name, "-c", "5")
+        assert done.returncode == 0
+        assert len(done.stdout.splitlines()) == 5
+        assert (
+            "6 packets seen (258 bytes), 5 dropped (215 bytes), 5 reported, 0 lost" in done.stderr
+        )
+        done = run(cable, "attach", "replace", name, "udp prt 5")
+        assert done.returncode == 2
+        done = run(cable, "attach", "xdp", LEFT, "ip")
+        assert done.returncode == 1
+        assert "EBUSY" in done.stderr
+        done = run(cable, "attach", "detach", name, "nobody")
+        assert done.returncode == 1
+        assert f"xdp on {LEFT}: detached, 6 packets seen" in done.stderr
+        assert "no attached filter is called 'nobody'" in done.stderr
+        assert drained(matching) == []
+        send(sender, PORT)
+        assert comes(matching, [b"x"])
+
+
+def test_detached_from_outside_it_ends(cable):
+    with attached(cable, "tc", LEFT, "ip") as process:
+        (found,) = [
+            each for each in attachments() if each.description.process == process.process.pid
+        ]
+        listed = run(cable, "attach", "list").stdout
+        assert f"process {process.process.pid}" in listed
+        assert run(cable, "attach", "detach", str(found.id)).returncode == 0
+        status, _, err = process.result()
+        assert status == 1
+        assert "somebody has detached it" in err
+
+
+def test_sets_change_while_it_runs(cable, sender, tmp_path):
+    file = tmp_path / "blocked"
+    file.write_text("10.9.0.2  # the other end\n2001:db8::/32\n")
+    arguments = ("xdp", LEFT, "--action", "drop", "--map", f"src:blocked={file}", "udp")
+    with receiver(cable, PORT) as (sock,), attached(cable, *arguments) as process:
+        (found,) = [
+            each for each in attachments() if each.description.process == process.process.pid
+        ]
+        of = ("blocked", "--of", str(found.id))
+        send(sender, PORT)
+        assert run(cable, "map", "del", *of, "10.9.0.2").returncode == 0
+        send(sender, PORT, text=b"y")
+        assert comes(sock, [b"y"])
+        assert run(cable, "map", "list", *of).stdout == "2001:db8::/32\n"
+        assert (
+            f"blocked: in src:blocked of {found.id}, xdp on {LEFT}"
+            in run(cable, "map", "list").stdout
+        )
+        assert run(cable, "map", "add", *of, "10.9.0.0/24", "10.0.0.1").returncode == 0
+        send(sender, PORT)
+        done = run(cable, "map", "del", *of, "10.9.0.2")
+        assert (done.returncode, done.stderr) == (1, "Error: 1 of 1 were not in 'blocked'\n")
+        done = run(cable, "map", "add", *of, "-f", str(file))
+        assert done.returncode == 0
+        assert run(cable, "map", "list", *of).stdout == (
+            "10.0.0.1\n10.9.0.2\n10.9.0.0/24\n2001:db8::/32\n"
+        )
+        assert run(cable, "map", "add", *of, "10.9.0.256").returncode == 2
+        assert run(cable, "map", "add", *of).returncode == 2
+        done = run(cable, "map", "list", "nothing", "--of", str(found.id))
+        assert "no attached filter has a set 'nothing'; there are: blocked" in done.stderr
+        assert run(cable, "map", "list", "blocked", "--of", "nobody").returncode == 1
+        status, _, err = process.end()
+        assert status == 0
+        assert "3 packets seen" in err
+        assert "2 dropped" in err
+        assert drained(sock) == []
+
+
+def test_exceptions_and_counts_by_source(cable, sender, tmp_path):
+    file = tmp_path / "friends"
+    file.write_text("10.9.0.2\n")
+    arguments = ("xdp", LEFT, "--action", "drop", "--except", f"friends={file}", "--by-source", "9")
+    with receiver(cable, PORT) as (sock,), attached(cable, *arguments) as process:
+        send(sender, PORT)
+        assert comes(sock, [b"x"])
+        with raw_sender(cable) as raw:
+            raw.send(udp(PORT, b"z").replace(b"\x0a\x09\x00\x02", b"\x0a\x09\x00\x63"))
+        err = process.end()[2]
+        assert "2 packets seen" in err
+        assert err.endswith("           1 packets              43 bytes  10.9.0.99\n")
+        assert drained(sock) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "x=", "=f", "up:x=f", ":x=f", "1x=f", "a b=f", "x" * 33 + "=f"]
+)
+def test_what_is_no_set(cable, text):
+    done = run(cable, "attach", "xdp", LEFT, "--map", text, "ip")
+    assert done.returncode == 2
+    assert "is no set: blocked=blocked.txt is one" in done.stderr

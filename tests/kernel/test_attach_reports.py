@@ -238,6 +238,8 @@ def test_what_cannot_be(cable):
             session.reports()
         with pytest.raises(AttachmentError, match="does not count by source"):
             session.sources()
+        with pytest.raises(AttachmentError, match="attached without reports"):
+            session.replace(compiled("ip"), Action.REPORT)
 
 
 def ip4(source, *, tags=0):

@@ -70,6 +70,11 @@ class Expression:
     netmask: str | None
     protochain_headers: int
 
+    @property
+    def is_read_again(self) -> bool:
+        """Whether it is in a file, which can be read again."""
+        return self.file not in {None, "-"}
+
     def compile(self, place: Place) -> Program:
         """Compile it for a place; read the file again.
 

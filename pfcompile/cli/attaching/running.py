@@ -10,7 +10,7 @@ import errno
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from pfcompile.kernel.attach import Attachment, Counters
+    from pfcompile.cli.attaching.extras import Outlet
+    from pfcompile.cli.attaching.sinks import Sink
+    from pfcompile.kernel.attach import Attachment, Counters, Reports
 
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TURN_SECONDS: Final = 0.2
@@ -35,41 +37,105 @@ _ENDED: Final = "somebody has detached it, or what it was attached to has gone"
 class Running:
     """One attachment that is watched."""
 
-    def __init__(self, session: Attachment, again: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        session: Attachment,
+        *,
+        again: Callable[[], str] | None = None,
+        reports: Reports | None = None,
+        sink: Sink | None = None,
+        count: int | None = None,
+        is_ours: bool = True,
+    ) -> None:
         """Prepare.
 
         Args:
             session: The attachment.
-            again: Reads the expression's file again and replaces the filter; None where there is
-                no file.
+            again: Reads the expression's file again, replaces the filter and returns the
+                expression; None where there is no file.
+            reports: The packets that it reports.
+            sink: Where they go; None where it reports none.
+            count: How many of them are enough.
+            is_ours: Whether it ends with this command.
         """
         self._session = session
         self._again = again
-        self._shows = sys.stderr is not None and sys.stderr.isatty()
+        self._reports = reports
+        self._sink = sink
+        self._left = count
+        self._is_ours = is_ours
+        self._shows = (
+            sys.stderr is not None
+            and sys.stderr.isatty()
+            and not (sink is not None and sink.is_on_terminal)
+        )
         self._has_shown = False
         self._shown: tuple[float, Counters] | None = None
+        self._attended = 0.0
         self._asked_for: set[int] = set()
         self._waiter = Waiter()
+        if reports is not None:
+            self._waiter.add(reports.fileno())
 
     def run(self, first: str) -> None:
-        """Watch until a signal ends it.
+        """Watch until a signal ends it, or there are enough packets, or nobody reads them.
 
         Args:
             first: What is said once signals are obeyed.
 
         Raises:
             KernelError: ENOLINK where somebody has detached it, or its interface has gone.
+            CaptureError: The output cannot be written.
         """
         try:
             with self._waiter, self._signals():
                 self.say(first)
-                while not self._waiter.is_stopped:
-                    self._waiter.wait(_TURN_SECONDS)
-                    self._attend()
-                    if not self._session.is_attached():
-                        raise KernelError(_ENDED, errno.ENOLINK)
+                self._watch()
+                if self._is_ours:
+                    # What comes from now on is no business of this filter: all that it has
+                    # counted is going to be reported.
+                    with suppress(KernelError):
+                        self._session.detach()
+                self._take()
+        except BrokenPipeError:
+            pass  # whoever reads has had enough, as with `| head`
+        finally:
+            self._close()
+
+    def _watch(self) -> None:
+        while not self._waiter.is_stopped:
+            self._waiter.wait(_TURN_SECONDS)
+            self._take()
+            if time.monotonic() - self._attended >= _TURN_SECONDS or self._asked_for:
+                self._attended = time.monotonic()
+                self._attend()
+                if not self._session.is_attached():
+                    raise KernelError(_ENDED, errno.ENOLINK)
+
+    def _take(self) -> None:
+        """Hand on the packets that are there."""
+        if self._reports is None or self._sink is None:
+            return
+        packets = self._reports.read(0)
+        if self._left is not None:
+            packets = packets[: self._left]
+            self._left -= len(packets)
+            if not self._left:
+                self._waiter.stop()
+        if packets:
+            self._sink.take(packets)
+
+    def _close(self) -> None:
+        """End the output, and say what was counted."""
+        try:
+            if self._sink is not None:
+                with suppress(BrokenPipeError):
+                    self._sink.close(self._session.counters())
         finally:
             self.say(self._counts())
+            if self._session.counts_sources:
+                for line in words.by_source(self._session.sources()):
+                    self.say(line)
 
     def say(self, line: str) -> None:
         """Print a line on standard error."""
@@ -107,7 +173,9 @@ class Running:
                 self.say(self._counts())
             elif self._again is not None:
                 try:
-                    self._again()
+                    expression = self._again()
+                    if self._sink is not None:
+                        self._sink.change_filter(expression)
                 except (PfcompileError, click.UsageError) as error:
                     said = error.message if isinstance(error, click.UsageError) else str(error)
                     self.say(f"pfcompile: {said}")
@@ -126,8 +194,35 @@ class Running:
         self._shown = now, counters
         self._has_shown = True
         speed = words.rate((counters - before).seen_packets, now - since)
-        line = f"{words.counted(counters, self._session.action)}, {speed}"
+        line = f"{self._counts(counters)}, {speed}"
         click.echo(f"\r{line}\x1b[K", nl=False, err=True)
 
-    def _counts(self) -> str:
-        return words.counted(self._session.counters(), self._session.action)
+    def _counts(self, counters: Counters | None = None) -> str:
+        counters = self._session.counters() if counters is None else counters
+        session = self._session
+        return words.counted(counters, session.action, reports=session.reports_packets)
+
+
+def watch(
+    session: Attachment,
+    outlet: Outlet,
+    first: str,
+    again: Callable[[], str] | None = None,
+    *,
+    is_ours: bool = True,
+) -> None:
+    """Watch an attachment until a signal ends it; see `Running`.
+
+    Raises:
+        KernelError: As of `Running.run`.
+        CaptureError: The output cannot be written.
+    """
+    with ExitStack() as held:
+        reports = sink = None
+        if session.reports_packets:
+            sink = outlet.open(session.description())
+            reports = held.enter_context(session.reports())
+        running = Running(
+            session, again=again, reports=reports, sink=sink, count=outlet.count, is_ours=is_ours
+        )
+        running.run(first)

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.kernel.attach import Action
 
 if TYPE_CHECKING:
-    from pfcompile.kernel.attach import Counters
+    from collections.abc import Iterator, Sequence
 
-_MATCHED: Final = {Action.DROP: "dropped", Action.PASS: "passed", Action.COUNT: "matched"}
+    from pfcompile.kernel.attach import Counters, SourceCount
+
+_MATCHED: Final = {
+    Action.DROP: "dropped",
+    Action.PASS: "passed",
+    Action.COUNT: "matched",
+    Action.REPORT: "matched",
+}
+_MOST_SOURCES: Final = 20
 _STEP: Final = 1000
 _THREE_DIGITS: Final = 100
 _PREFIXES: Final = ("", "k", "M", "G", "T")
@@ -24,6 +32,15 @@ def counted(counters: Counters, action: Action, *, reports: bool = False) -> str
     if reports:
         parts.append(f"{counters.reported} reported, {counters.lost} lost")
     return ", ".join(parts)
+
+
+def by_source(rows: Sequence[SourceCount]) -> Iterator[str]:
+    """Yield a line for each source of those that were counted most."""
+    for row in rows[:_MOST_SOURCES]:
+        named = "others, or no IP" if row.source is None else str(row.source)
+        yield f"{row.packets:12} packets {row.bytes:15} bytes  {named}"
+    if len(rows) > _MOST_SOURCES:
+        yield f"and {len(rows) - _MOST_SOURCES} others"
 
 
 def rate(packets: int, seconds: float) -> str:

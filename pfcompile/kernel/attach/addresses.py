@@ -78,6 +78,12 @@ class SetRule:
     side: Side = Side.ANY
     is_exception: bool = False
 
+    @property
+    def label(self) -> str:
+        """What it asks, in the words of the command line."""
+        side = f"{self.side.value}:" if self.side.value else ""
+        return f"{'except' if self.is_exception else 'in'} {side}{self.name}"
+
     def map_name(self, part: str, family: int) -> str:
         """Return what a program calls one of its maps."""
         return f"{self.name} {part}{family}"

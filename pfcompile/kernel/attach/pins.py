@@ -30,8 +30,10 @@ def pin_path(name: str, *, make: bool = False) -> Path:
         raise ProgramError(f"'{name}' cannot name a pin: numbers are those of attachments")
     if not make:
         return _mounted() / FOLDER / name
+    was_mounted = bool(bpffs.mounts())
     folder = bpffs.find_or_mount() / FOLDER
-    _check_stays(folder.parent)
+    if not was_mounted:
+        _check_stays(folder.parent)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -60,19 +62,19 @@ def _mounted() -> Path:
 
 
 def _check_stays(folder: Path) -> None:
-    """Raise where the file system is seen by a few processes only, and goes with them.
+    """Unmount what was just mounted, and raise, where it is seen by a few processes only.
 
-    `ip netns exec` gives a command such a view, in which /sys and what is in it are new.
+    `ip netns exec` gives every command such a view, in which /sys and what is in it are new.
     """
     number = folder.stat().st_dev
     here = f"{os.major(number)}:{os.minor(number)}"
     try:
-        same = Path("/proc/self/ns/mnt").stat().st_ino == Path("/proc/1/ns/mnt").stat().st_ino
         everybody = Path("/proc/1/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:  # a user who may not look: then the kernel says what else is missing
+    except OSError:  # it may not be looked at: then nothing is known
         return
-    if same or any(line.split(" ")[2] == here for line in everybody.splitlines()):
+    if any(line.split(" ")[2] == here for line in everybody.splitlines()):
         return
+    bpffs.unmount(folder)
     raise AttachmentError(
         f"what is pinned at {folder} would go with this process, which has mounts of its own, as"
         " under `ip netns exec`: run it as `nsenter --net=/run/netns/NAME pfcompile ...`"

@@ -93,6 +93,16 @@ class Attachment:
         """What becomes of packets that match."""
         return self._plan.action
 
+    @property
+    def reports_packets(self) -> bool:
+        """Whether there are `reports`."""
+        return EVENTS_MAP in self._maps
+
+    @property
+    def counts_sources(self) -> bool:
+        """Whether there are `sources`."""
+        return SOURCES_MAP in self._maps
+
     def description(self) -> Description:
         """Return what it says of itself; raises KernelError."""
         return description.read(self._maps[DESCRIPTION_MAP])
@@ -121,7 +131,7 @@ class Attachment:
             AttachmentError: It does not count by source.
             KernelError: EBADF where it is closed.
         """
-        if SOURCES_MAP not in self._maps:
+        if not self.counts_sources:
             raise AttachmentError("it does not count by source")
         return source_counts.read(self._maps[SOURCES_MAP])
 
@@ -132,7 +142,7 @@ class Attachment:
             AttachmentError: It reports none.
             KernelError: EBADF where it is closed.
         """
-        if EVENTS_MAP not in self._maps:
+        if not self.reports_packets:
             raise AttachmentError("it reports no packets")
         return Reports(self._maps[EVENTS_MAP], self._plan.dlt)
 
@@ -164,9 +174,12 @@ class Attachment:
 
         Raises:
             ProgramError: The filter is for another link type, or reads what is not to be had here.
+            AttachmentError: It is to report, but was attached without reports.
             VerifierError: The verifier refuses the program.
             KernelError: ENOLINK where what it was attached to has gone.
         """
+        if action is Action.REPORT and not self.reports_packets:
+            raise AttachmentError("it was attached without reports: there is no ring for them")
         told = self.description()
         _check_link_type(program, told.dlt, told.place)
         plan = replace(
