@@ -1,0 +1,159 @@
+"""`pfcompile explain EXPR`: what an expression means, in words, and what may surprise about it.
+
+The explanation goes to standard output. Exit status: 0; with --strict 1 where there is a warning
+(notes do not count); 2 for a bad expression or usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from pfcompile.cli import common, options
+from pfcompile.errors import FilterError, PfcompileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pfcompile.explain import Explanation, FilterWarning
+
+STATUS_WARNED: Final = 1
+_LONGEST_PROOF: Final = 3600
+_DEFAULT_LINK_TYPE: Final = "EN10MB"
+
+
+@click.command("explain")
+@options.link_type
+@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.snaplen
+@options.netmask
+@options.no_names
+@options.live
+@options.savefile
+@common.protochain_headers_option
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What to print: text for people, JSON for editors.",
+)
+@click.option("--strict", is_flag=True, help="Exit with status 1 if there is a warning.")
+@click.option("--code", "wanted", metavar="CODES", help="Only these, as in PF111,PF112.")
+@click.option("--ignore", "unwanted", metavar="CODES", help="All but these.")
+@click.option("--notes", is_flag=True, help="Print notes as well, on limits that seldom matter.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(0, _LONGEST_PROOF),
+    default=2,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long the proofs may take, 0 for none.",
+)
+@click.argument("words", nargs=-1, metavar="[EXPR]...")
+def command(
+    link_type: str | None,
+    file: str | None,
+    snaplen: int,
+    netmask: str | None,
+    no_names: bool,
+    live: bool,
+    savefile_: bool,
+    protochain_headers: int,
+    format_name: str,
+    strict: bool,
+    wanted: str | None,
+    unwanted: str | None,
+    notes: bool,
+    timeout: int,
+    words: tuple[str, ...],
+) -> None:
+    """Explain EXPR: how it is read, what each term looks for, and what may surprise.
+
+    Warnings have codes, which docs/warnings.md describes. Some are decided by proofs, with z3.
+
+    Exit status: 0; 1 with --strict where there is a warning; 2 for a bad expression.
+    """
+    common.need_standard_output()
+    codes = _codes(wanted, unwanted)
+    text = common.expression(words, file)
+    try:
+        from pfcompile.explain import explain  # noqa: PLC0415 - --help needs none of it
+
+        explanation = explain(
+            text,
+            link_type or _DEFAULT_LINK_TYPE,
+            snaplen,
+            netmask=netmask,
+            live=live,
+            savefile=savefile_,
+            resolver=common.resolver(no_names=no_names),
+            protochain_headers=protochain_headers,
+            seconds=timeout,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except FilterError as error:
+        if format_name == "json":
+            _print_error(error)
+            sys.exit(common.STATUS_USAGE)
+        common.fail(error)
+    except PfcompileError as error:
+        common.fail(error)
+    chosen = [each for each in explanation.warnings if each.code in codes]
+    _print(explanation, chosen, format_name, notes=notes)
+    if strict and any(_is_warning(each) for each in chosen):
+        sys.exit(STATUS_WARNED)
+
+
+def _is_warning(each: FilterWarning) -> bool:
+    from pfcompile.explain import Level  # noqa: PLC0415 - as above
+
+    return each.level is Level.WARNING
+
+
+def _codes(wanted: str | None, unwanted: str | None) -> frozenset[str]:
+    """Return the codes of the warnings to show; raises UsageError for one that does not exist."""
+    from pfcompile.explain.codes import BY_CODE  # noqa: PLC0415 - as above
+
+    chosen = set(BY_CODE) if wanted is None else _known(wanted, BY_CODE)
+    return frozenset(chosen - (set() if unwanted is None else _known(unwanted, BY_CODE)))
+
+
+def _known(text: str, known: object) -> set[str]:
+    codes = {word.strip().upper() for word in text.split(",") if word.strip()}
+    assert isinstance(known, dict)
+    for code in sorted(codes):
+        if code not in known:
+            from pfcompile.syntax.spelling import nearest  # noqa: PLC0415 - for mistakes
+
+            near = nearest(code, known)
+            hint = f": did you mean {' or '.join(near)}?" if near else f": {', '.join(known)}"
+            raise click.UsageError(f"there is no warning {code}{hint}")
+    return codes
+
+
+def _print(
+    explanation: Explanation, chosen: Sequence[FilterWarning], format_name: str, *, notes: bool
+) -> None:
+    if format_name == "json":
+        from pfcompile.explain.as_json import as_data  # noqa: PLC0415 - this format only
+
+        data = as_data(explanation)
+        codes = {each.code for each in chosen}
+        data["warnings"] = [each for each in data["warnings"] if each["code"] in codes]
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    from pfcompile.cli.explaining.text import print_explanation  # noqa: PLC0415 - loads rich
+
+    print_explanation(explanation, [each for each in chosen if notes or _is_warning(each)])
+
+
+def _print_error(error: FilterError) -> None:
+    from pfcompile.explain.as_json import error_as_data  # noqa: PLC0415 - this format only
+
+    click.echo(json.dumps(error_as_data(error), indent=2, ensure_ascii=False))

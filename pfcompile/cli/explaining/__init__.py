@@ -1,0 +1,1 @@
+"""What `pfcompile explain` prints."""

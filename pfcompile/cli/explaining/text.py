@@ -1,0 +1,154 @@
+"""An explanation as text for people, in colour on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from pfcompile.errors import draw
+from pfcompile.explain import Level
+from pfcompile.facts import link_types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pfcompile.explain import Explanation, FilterWarning, Term
+
+_WIDEST: Final = 100
+_NARROWEST: Final = 40
+_INDENT: Final = 4
+_LONGEST: Final = 1000
+"""Characters of the expression that are written out."""
+
+_MOST_TERMS: Final = 100
+
+_COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "red")
+"""Of the terms, one after the other."""
+
+_LEVELS: Final = {Level.WARNING: "bold yellow", Level.NOTE: "bold blue"}
+
+
+def print_explanation(explanation: Explanation, warnings: Sequence[FilterWarning]) -> None:
+    """Print all there is to say about an expression.
+
+    Args:
+        explanation: What is known.
+        warnings: Those of its warnings that are wanted.
+    """
+    page = _Page()
+    page.line(f"Read as, for {link_types.describe(explanation.dlt)}:")
+    page.block(_understood(explanation))
+    for number, term in enumerate(explanation.terms[:_MOST_TERMS]):
+        page.blank()
+        page.block(_term(explanation, term, _colour(number)), indent=0)
+        page.block(Text(term.words))
+        if term.inherited is not None:
+            said = f"`{term.inherited}` comes from what stands to its left"
+            page.block(Text(said, style="dim"))
+    if len(explanation.terms) > _MOST_TERMS:
+        page.blank()
+        more = len(explanation.terms) - _MOST_TERMS
+        page.line(f"and {more:,} terms more, which --format json has")
+    _print_tried(page, explanation)
+    for each in warnings:
+        page.blank()
+        _print_warning(page, explanation, each)
+    if explanation.left_out is not None:
+        page.blank()
+        page.block(Text(f"note: {explanation.left_out}"), indent=0)
+
+
+class _Page:
+    """Standard output, in lines that are not too long."""
+
+    def __init__(self) -> None:
+        is_terminal = sys.stdout.isatty()
+        columns = shutil.get_terminal_size().columns if is_terminal else _WIDEST
+        self._width = max(_NARROWEST, min(columns, _WIDEST))
+        # Lines are broken here; rich is to leave them alone.
+        self._console = Console(file=sys.stdout, width=10_000, highlight=False, emoji=False)
+
+    def blank(self) -> None:
+        """Print an empty line."""
+        self._console.print()
+
+    def line(self, text: str | Text) -> None:
+        """Print one line as it is."""
+        self._console.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
+
+    def items(self, title: str, names: Sequence[str]) -> None:
+        """Print a title and a list behind it, broken between its items only."""
+        left = " " * _INDENT + f"{title:<8}"
+        line = left
+        for number, name in enumerate(names):
+            part = name if number == len(names) - 1 else f"{name}, "
+            if line != left and len(line) + len(part.rstrip()) > self._width:
+                self.line(line.rstrip())
+                line = " " * len(left)
+            line += part
+        self.line(line)
+
+    def block(self, text: Text, indent: int = _INDENT) -> None:
+        """Print text in as many lines as it takes."""
+        for part in text.wrap(self._console, self._width - indent):
+            part.rstrip()
+            self.line(Text(" " * indent) + part)
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _understood(explanation: Explanation) -> Text:
+    if not explanation.understood:
+        return Text("(empty: every packet matches)")
+    text = Text(explanation.understood)
+    for number, term in enumerate(explanation.terms):
+        text.stylize(_colour(number), term.understood.start, term.understood.end)
+    if len(text) > _LONGEST:
+        left = len(text) - _LONGEST
+        text = text[:_LONGEST] + Text(f" ... ({left:,} characters more)")
+    return text
+
+
+def _term(explanation: Explanation, term: Term, colour: str) -> Text:
+    text = explanation.understood[term.understood.start : term.understood.end]
+    if len(text) > _WIDEST:
+        text = f"{text[: _WIDEST // 2]} ... {text[-_WIDEST // 4 :]}"
+    return Text(text, style=f"bold {colour}")
+
+
+def _print_tried(page: _Page, explanation: Explanation) -> None:
+    if not explanation.tried:
+        return
+    page.blank()
+    page.line("Of usual packets:")
+    for title, matches in (("match:", True), ("do not:", False)):
+        names = [tried.name for tried in explanation.tried if tried.matches is matches]
+        if names:
+            page.items(title, names)
+
+
+def _print_warning(page: _Page, explanation: Explanation, each: FilterWarning) -> None:
+    """Print a warning as errors are drawn: its place, the text, and a mark below it."""
+    label = f"{each.level.value} {each.code}"
+    first, *drawn = _drawn(explanation, each)
+    page.block(Text.assemble((label, _LEVELS[each.level]), f": {first}"), indent=0)
+    for line in drawn:
+        page.line(line)
+    if each.hint is not None:
+        page.block(Text(f"hint: {each.hint}"))
+    for related in each.related:
+        place = draw("", explanation.text, related.span).partition(": ")[0]
+        shown = explanation.quoted(related.span)
+        if len(shown) > _WIDEST // 2:
+            shown = f"{shown[: _WIDEST // 4]} ... {shown[-_WIDEST // 8 :]}"
+        page.block(Text(f"{place}: {shown}: {related.message}"))
+
+
+def _drawn(explanation: Explanation, each: FilterWarning) -> Iterator[str]:
+    yield from draw(each.message, explanation.text, each.span).splitlines()

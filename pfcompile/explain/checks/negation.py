@@ -1,0 +1,167 @@
+"""What `not` covers, and what it makes of `and` and `or`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.errors import Span
+from pfcompile.explain.checks.reading import is_inherited
+from pfcompile.explain.codes import warning
+from pfcompile.explain.explanation import Related
+from pfcompile.explain.subject import operands, value_of
+from pfcompile.syntax import tree
+from pfcompile.syntax.tree import Junction, Kind, RelationOp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pfcompile.explain.explanation import FilterWarning
+    from pfcompile.explain.subject import Subject
+
+_PORTS: Final = frozenset({Kind.PORT, Kind.PORTRANGE})
+
+
+def first_only(subject: Subject) -> Iterator[FilterWarning]:
+    """Yield `not port 22 and 80`: the second is not negated, though it inherits the rest."""
+    for chain in subject.chains:
+        parts = operands(chain)
+        start = 0
+        while start < len(parts):
+            followers = _inheriting(parts[start + 1 :])
+            node = parts[start]
+            if (
+                isinstance(node, tree.Not)
+                and isinstance(node.operand, tree.Qualified)
+                and followers
+            ):
+                junction = chain.links[start].junction
+                yield _covers_first(subject, node, node.operand, followers, junction)
+            start += 1 + len(followers)
+
+
+def _inheriting(parts: Sequence[tree.Expression]) -> list[tree.Qualified]:
+    """Return the identifiers at the beginning of `parts` that have no qualifiers of their own."""
+    found: list[tree.Qualified] = []
+    for part in parts:
+        if not (isinstance(part, tree.Qualified) and is_inherited(part)):
+            break
+        found.append(part)
+    return found
+
+
+def _covers_first(
+    subject: Subject,
+    negation: tree.Not,
+    first: tree.Qualified,
+    followers: Sequence[tree.Qualified],
+    junction: Junction,
+) -> FilterWarning:
+    head = _head(subject, negation, first)
+    names = [subject.quoted(each.identifier.span) for each in (first, *followers)]
+    read = " ".join(f"{junction.value} {head} {name}" for name in names[1:])
+    if junction is Junction.AND:
+        outcome = f"nothing but {_all_of(names[1:], head)} matches"
+    else:
+        outcome = f"{_all_of(names[1:], head)} matches in any case"
+    what = f"`not` covers only {head} {names[0]}; then comes `{read}`, so that {outcome}"
+    related = tuple(
+        Related(each.span, f"read as {junction.value} {head} {name}")
+        for each, name in zip(followers, names[1:], strict=True)
+    )
+    return warning(
+        "PF112",
+        negation.span.to(followers[-1].span),
+        what,
+        f"to leave out {'both' if len(names) == 2 else 'all'}: not {head} ({' or '.join(names)})",
+        *related,
+    )
+
+
+def _all_of(names: Sequence[str], head: str) -> str:
+    """Return what must be there: "port 80", or "port 80 and port 443 together"."""
+    if len(names) == 1:
+        return f"{head} {names[0]}"
+    return f"{' and '.join(f'{head} {name}' for name in names)} together"
+
+
+def _head(subject: Subject, negation: tree.Not, first: tree.Qualified) -> str:
+    """Return the qualifiers before an identifier, without the `not` that may stand among them."""
+    start = min(negation.span.start, first.span.start)
+    words = subject.quoted(Span(start, first.identifier.span.start)).replace("!", " ").split()
+    written = " ".join(word.strip("()") for word in words if word != "not").strip()
+    if written:
+        return written
+    # It is inherited itself, as in `port 21 and not 22 and 80`.
+    assert first.qualifiers is not None
+    qualifiers = first.qualifiers
+    parts = (qualifiers.proto, qualifiers.direction, qualifiers.kind)
+    return " ".join(part.value for part in parts if part is not None)
+
+
+def both_at_once(subject: Subject) -> Iterator[FilterWarning]:
+    """Yield `port 22 and 80`, which few packets have both of."""
+    for chain in subject.chains:
+        parts = operands(chain)
+        for before, link in zip(parts, chain.links, strict=False):
+            match before, link:
+                case (
+                    tree.Qualified(qualifiers=tree.Qualifiers() as qualifiers),
+                    tree.Link(junction=Junction.AND, operand=tree.Qualified() as after),
+                ) if (
+                    is_inherited(after)
+                    and qualifiers == after.qualifiers
+                    and qualifiers.kind in _PORTS
+                ):
+                    first, second = (
+                        subject.quoted(each.identifier.span) for each in (before, after)
+                    )
+                    yield warning(
+                        "PF115",
+                        before.span.to(after.span),
+                        f"a packet must have both {first} and {second} here, one as its source "
+                        "port and one as its destination port",
+                        f"write {first} or {second} for packets with either",
+                    )
+                case _:
+                    pass
+
+
+def unlike_either(subject: Subject) -> Iterator[FilterWarning]:
+    """Yield `not a or not b`, which leaves out only what is both."""
+    for chain in subject.chains:
+        parts = operands(chain)
+        for before, link in zip(parts, chain.links, strict=False):
+            if link.junction is Junction.OR and _unlike_alike(before, link.operand):
+                one, other = (_positive(subject, each) for each in (before, link.operand))
+                yield warning(
+                    "PF116",
+                    before.span.to(link.operand.span),
+                    f"this leaves out only what is both `{one}` and `{other}`",
+                    f"to leave out either: not ({one} or {other})",
+                )
+
+
+def _unlike_alike(a: tree.Expression, b: tree.Expression) -> bool:
+    """Return whether both deny a value of the same kind of thing."""
+    match a, b:
+        case tree.Not(operand=tree.Qualified() as x), tree.Not(operand=tree.Qualified() as y):
+            return x.qualifiers == y.qualifiers
+        case (
+            tree.Relation(op=RelationOp.NE, left=tree.Accessor(proto=p)) as x,
+            tree.Relation(op=RelationOp.NE, left=tree.Accessor(proto=q)) as y,
+        ):
+            return p is q and value_of(x.right) is not None and value_of(y.right) is not None
+        case _:
+            return False
+
+
+def _positive(subject: Subject, node: tree.Expression) -> str:
+    """Return what an operand denies."""
+    match node:
+        case tree.Not(operand=tree.Qualified() as inner):
+            head = _head(subject, node, inner)
+            return f"{head} {subject.quoted(inner.identifier.span)}"
+        case tree.Relation(left=left, right=right):
+            return f"{subject.quoted(left.span)} = {subject.quoted(right.span)}"
+        case _:
+            return subject.quoted(node.span)
