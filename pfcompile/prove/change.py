@@ -130,8 +130,8 @@ class _Search:
                 bound = greatest(address.base)
                 if bound + address.displacement <= WORD:
                     lowest, highest = address.displacement, bound + address.displacement
-            for offset in range(lowest, min(highest + 1, len(self._packet), LONGEST)):
-                facts.append(z3.Implies(where == offset, value == self._byte(offset)))
+            places = range(lowest, min(highest + 1, len(self._packet), LONGEST))
+            facts += [z3.Implies(where == each, value == self._byte(each)) for each in places]
         if self._unknown.asks_for_wire_length:
             facts.append(self._unknown.wire_length == self._wire_length & WORD)
         return facts
@@ -216,4 +216,4 @@ def greatest(term: z3.BitVecRef) -> int:
                 found = found << each.size() | greatest(each)
         case z3.Z3_OP_ITE:
             found = max(map(greatest, arguments[1:]))
-    return min(found, limit)
+    return int(min(found, limit))
