@@ -1,1 +1,19 @@
-"""The page of `pfcompile serve`."""
+"""The page of `pfcompile serve`: an expression's way to its programs, to be looked at in a browser.
+
+::
+
+    spans       places in an expression, counted as browsers count
+    analysis    all that the page shows of one expression
+    comparison  how two are related, and packets that tell them apart
+    packets     what an expression does with the packets of a capture
+    workers     processes that do the above, and are ended when it takes too long
+    uploads     the captures that were handed over
+    guard       who may ask: Host, Origin, token, sizes; and the headers of every answer
+    app         what is asked for, by path
+    serving     the socket, and the server's start and end
+    report      the same page as one file that needs no server
+    static/     what the browser gets: HTML, CSS and modules as they are, with no build step
+
+What the browser gets holds no text of anybody's: all of it comes as JSON, and goes into the page as
+text nodes, so that nothing that a capture or an expression says can become markup.
+"""

@@ -1,0 +1,76 @@
+// A second expression, which the server compares with the first.
+
+import { Latest } from "./api.js";
+import { comparison } from "./comparison.js";
+import { debounced, make } from "./dom.js";
+import { Editor, remarkList } from "./editor.js";
+import { panel } from "./panels.js";
+
+const PAUSE_TO_COMPARE = 400;
+
+export class ComparePanel {
+  constructor(frame, state, { onChange, onProblem }) {
+    this.state = state;
+    this.onProblem = onProblem;
+    this.latest = new Latest("comparison");
+    const { element, body } = panel("compare", "Compare");
+    this.element = element;
+    this.remarks = make("div", { id: "other-remarks", role: "status" });
+    this.answer = make("div", { class: "answer", role: "status" });
+    const soon = debounced(() => this.compare(), PAUSE_TO_COMPARE);
+    this.editor = new Editor({
+      id: "other",
+      label: "Another expression, to compare with the first",
+      describedBy: "other-remarks",
+      onInput: (text) => {
+        state.b = text;
+        onChange();
+        soon();
+      },
+    });
+    body.append(
+      make("label", { for: "other" }, "Another expression"),
+      this.editor.element,
+      this.remarks,
+      this.answer,
+    );
+  }
+
+  show(text) {
+    this.editor.text = text;
+  }
+
+  /** Compare anew, since the first expression is another one. */
+  take(analysis) {
+    this.first = analysis;
+    this.compare();
+  }
+
+  async compare() {
+    if (this.editor.text.trim() === "" || this.first === undefined || this.first.stages === null) {
+      this.editor.mark([]);
+      this.remarks.replaceChildren();
+      this.answer.replaceChildren();
+      return;
+    }
+    this.answer.setAttribute("aria-busy", "true");
+    try {
+      const { text: a, link_type } = this.first;
+      const savefile = this.state.savefile ?? false;
+      const found = await this.latest.ask({ a, b: this.editor.text, link_type, savefile });
+      if (found !== null) this.showAnswer(found);
+    } catch (error) {
+      this.answer.replaceChildren();
+      this.onProblem(error);
+    }
+  }
+
+  showAnswer(found) {
+    this.editor.mark(found.remarks);
+    this.remarks.replaceChildren(
+      ...(found.remarks.length ? [remarkList(found.remarks, { onChoose: (place) => this.editor.select(place) })] : []),
+    );
+    this.answer.setAttribute("aria-busy", "false");
+    this.answer.replaceChildren(...comparison(found));
+  }
+}

@@ -1,0 +1,21 @@
+// How two expressions are related, and packets that tell them apart.
+
+import { make } from "./dom.js";
+
+/** Return what there is to say about two expressions. */
+export function comparison(found) {
+  if (found.relation === null) return [];
+  return [
+    make("p", { class: "relation" }, make("strong", {}, found.relation), `: ${found.meaning}.`),
+    ...found.notes.map((note) => make("p", { class: "hint" }, note)),
+    ...found.witnesses.map((witness) =>
+      make(
+        "figure",
+        { class: "witness" },
+        make("figcaption", {}, witness.takers),
+        make("p", { class: "summary" }, witness.summary),
+        witness.hex.length ? make("pre", { class: "hex", tabindex: 0, "aria-label": "The packet's bytes" }, witness.hex.join("\n")) : null,
+      ),
+    ),
+  ];
+}

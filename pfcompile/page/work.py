@@ -1,0 +1,65 @@
+"""What workers do for requests: each takes what is asked and returns JSON, as bytes.
+
+Whatever goes wrong with what a user gave is part of the answer; only our own mistakes are raised.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from pfcompile.page import analysis, comparison, meaning, packets
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A capture that was handed over.
+
+    Attributes:
+        name: Its identifier.
+        path: Where it lies.
+    """
+
+    name: str
+    path: str
+
+
+def analyse(asked: analysis.Filter) -> bytes:
+    """Return the JSON of an `analysis.Analysis`."""
+    return encoded(analysis.analyse(asked))
+
+
+def explain(asked: analysis.Filter) -> bytes:
+    """Return the JSON of a `meaning.Meaning`."""
+    return encoded(meaning.meaning(asked))
+
+
+def compare(asked: tuple[analysis.Filter, analysis.Filter]) -> bytes:
+    """Return the JSON of a `comparison.Comparison`."""
+    return encoded(comparison.compare(*asked))
+
+
+def describe_capture(asked: Uploaded) -> bytes:
+    """Return the JSON of a `packets.Contents`."""
+    return encoded(packets.contents(asked.name, asked.path))
+
+
+def run_over_capture(asked: tuple[Uploaded, analysis.Filter]) -> bytes:
+    """Return the JSON of a `packets.Outcome`."""
+    capture, filtering = asked
+    return encoded(packets.run_over(capture.path, filtering))
+
+
+def explain_packet(asked: tuple[Uploaded, analysis.Filter, int]) -> bytes:
+    """Return the JSON of a `packets.Course`."""
+    capture, filtering, number = asked
+    return encoded(packets.course(capture.path, filtering, number))
+
+
+def encoded(answer: DataclassInstance) -> bytes:
+    """Return a dataclass as JSON, in ASCII: text that is no Unicode has escapes, too."""
+    return json.dumps(asdict(answer), separators=(",", ":")).encode()
