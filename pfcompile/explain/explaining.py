@@ -8,13 +8,12 @@ from pfcompile.compiler import DEFAULT_SNAPLEN
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import FilterError
 from pfcompile.explain.checks import CHECKS
-from pfcompile.explain.checks.reading import is_inherited, qualifier_words
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Explanation, FilterWarning, Level, Term
-from pfcompile.explain.proofs import SECONDS, depends_on_optimiser, find
+from pfcompile.explain.proofs import LONGEST_FOR_CUTS, SECONDS, depends_on_optimiser, find
 from pfcompile.explain.remembering import Remembering
 from pfcompile.explain.runs import LONG, runs_of
-from pfcompile.explain.subject import Subject
+from pfcompile.explain.subject import Subject, is_inherited, qualifier_words
 from pfcompile.explain.understood import write_out
 from pfcompile.explain.usual_packets import try_usual
 from pfcompile.explain.words import describe, describe_list
@@ -116,6 +115,8 @@ def explain(
 
 def _cut_off(subject: Subject, program: Program, seconds: float) -> Iterator[FilterWarning]:
     """Yield the note that packets which are cut off may get another verdict with `-O`."""
+    if len(program.instructions) > LONGEST_FOR_CUTS:
+        return
     options = subject.options
     try:
         optimised = compile_text(

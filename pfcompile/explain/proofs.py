@@ -288,7 +288,7 @@ def depends_on_optimiser(
 
     False also where the time is too short, or z3 is not installed.
     """
-    if len(unoptimised) > LONGEST_FOR_CUTS or optimised == unoptimised or seconds <= 0:
+    if optimised == unoptimised or seconds <= 0:
         return False
     try:
         from pfcompile.prove.question import Question  # noqa: PLC0415 - z3 is an extra

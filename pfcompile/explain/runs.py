@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.explain.checks.reading import is_inherited, qualifier_words
+from pfcompile.explain.subject import is_inherited, qualifier_words
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction
 

@@ -171,3 +171,14 @@ def value_of(node: tree.Arithmetic) -> int | None:
             return None if a is None or b is None else alu(op, a, b)
         case _:
             return None
+
+
+def is_inherited(node: tree.Expression) -> bool:
+    """Return whether this is an identifier without qualifiers of its own."""
+    return isinstance(node, tree.Qualified) and node.span == node.identifier.span
+
+
+def qualifier_words(qualifiers: tree.Qualifiers) -> str:
+    """Return qualifiers as they are written: "tcp dst port"."""
+    words = (qualifiers.proto, qualifiers.direction, qualifiers.kind)
+    return " ".join(word.value for word in words if word is not None)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import Span
-from pfcompile.explain.checks.reading import is_inherited
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
-from pfcompile.explain.subject import operands, value_of
+from pfcompile.explain.subject import is_inherited, operands, qualifier_words, value_of
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Kind, RelationOp
 
@@ -93,9 +92,7 @@ def _head(subject: Subject, negation: tree.Not, first: tree.Qualified) -> str:
         return written
     # It is inherited itself, as in `port 21 and not 22 and 80`.
     assert first.qualifiers is not None
-    qualifiers = first.qualifiers
-    parts = (qualifiers.proto, qualifiers.direction, qualifiers.kind)
-    return " ".join(part.value for part in parts if part is not None)
+    return qualifier_words(first.qualifiers)
 
 
 def both_at_once(subject: Subject) -> Iterator[FilterWarning]:

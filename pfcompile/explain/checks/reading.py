@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.errors import Span
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
-from pfcompile.explain.subject import operands
+from pfcompile.explain.subject import is_inherited, operands, qualifier_words
 from pfcompile.facts import services
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Kind, Proto
@@ -61,17 +61,6 @@ def _shown(subject: Subject, span: Span) -> str:
     part = subject.quoted(span)
     missing = part.count("(") - part.count(")")
     return "(" * max(0, -missing) + part + ")" * max(0, missing)
-
-
-def is_inherited(node: tree.Expression) -> bool:
-    """Return whether this is an identifier without qualifiers of its own."""
-    return isinstance(node, tree.Qualified) and node.span == node.identifier.span
-
-
-def qualifier_words(qualifiers: tree.Qualifiers) -> str:
-    """Return qualifiers as they are written: "tcp dst port"."""
-    words = (qualifiers.proto, qualifiers.direction, qualifiers.kind)
-    return " ".join(word.value for word in words if word is not None)
 
 
 _HOST_KINDS: Final = frozenset({None, Kind.HOST})
