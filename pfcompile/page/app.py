@@ -8,7 +8,7 @@
 `POST /api/comparison`      {a, b, link_type, savefile}: `comparison.Comparison`
 `POST /api/captures`        the bytes of a capture: `packets.Contents`
 `POST /api/packets`         {capture, text, link_type, savefile}: `packets.Outcome`
-`POST /api/why`             {capture, text, link_type, savefile, number}: `packets.Course`
+`POST /api/why`             {capture, text, link_type, savefile, number}: `course.Course`
 ==========================  ======================================================================
 
 All but the first need the token. An answer is the JSON of what is named, or {refused: why}.

@@ -10,7 +10,7 @@ from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import FilterError, MissingExtraError
 from pfcompile.facts import link_types
 from pfcompile.page.analysis import mistake
-from pfcompile.page.packets import hex_rows
+from pfcompile.page.course import MOST_BYTES
 from pfcompile.page.spans import places_in
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ class Shown:
     Attributes:
         takers: Which expression takes it.
         summary: What it is, and how long.
-        hex: Its bytes, a row of 16 a line.
+        bytes: Its bytes as hex, the first of them.
         left_out: How many of its bytes are not shown.
     """
 
     takers: str
     summary: str
-    hex: tuple[str, ...]
+    bytes: str
     left_out: int
 
 
@@ -96,7 +96,11 @@ def compare(a: Filter, b: Filter) -> Comparison:
 def _shown(witness: Witness, dlt: int) -> Shown:
     from pfcompile.prove.wording import takers  # noqa: PLC0415 - z3 is there by now
 
-    rows, left_out = hex_rows(witness.packet)
     summary = describe_packet(dlt, witness.packet) if witness.packet else "an empty packet"
     length = f"{len(witness.packet)} bytes captured of {witness.wire_length}"
-    return Shown(f"{takers(witness)} this packet", f"{summary}, {length}", rows, left_out)
+    return Shown(
+        f"{takers(witness)} this packet",
+        f"{summary}, {length}",
+        witness.packet[:MOST_BYTES].hex(),
+        max(0, len(witness.packet) - MOST_BYTES),
+    )

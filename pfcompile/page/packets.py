@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.captures.inputs import open_source
 from pfcompile.captures.reader import read_records
 from pfcompile.captures.summary import decimals_of, describe_packet, local_time
-from pfcompile.errors import CaptureError, FilterError
+from pfcompile.errors import CaptureError, FilterError, Span
+from pfcompile.explain.hits_counting import Reading, hits
 from pfcompile.facts import link_types
 from pfcompile.ir.evaluation import Walker, Way
 from pfcompile.ir.graph import Accept, successors
 from pfcompile.page.analysis import compiled
-from pfcompile.page.drawing import text_of as block_text
+from pfcompile.page.spans import places_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,15 +25,13 @@ if TYPE_CHECKING:
     from pfcompile.ir.evaluation import Step
     from pfcompile.ir.graph import Graph, Label
     from pfcompile.page.analysis import Filter
+    from pfcompile.page.spans import Place
 
 MOST_PACKETS: Final = 100_000
 """How many packets of a capture are looked at."""
 
 MOST_LISTED: Final = 2_000
 """How many packets are listed of those that match, and of those that do not."""
-
-MOST_BYTES: Final = 512
-"""How many bytes of a packet are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,21 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class TermCounts:
+    """How many packets came to a term, and for how many it was true.
+
+    Attributes:
+        place: Where the term stands.
+        reached: How many came to it; for the others those before it have settled the matter.
+        true: For how many it was true.
+    """
+
+    place: Place
+    reached: int
+    true: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What an expression does with a capture.
 
@@ -93,6 +107,7 @@ class Outcome:
         foreign: How many are of other link types.
         problem: What is wrong with the capture or the expression, or why not all was looked at.
         blocks: The packets of each block of the last graph.
+        terms: The packets of each term.
         listed: Packets, in their order.
     """
 
@@ -103,30 +118,8 @@ class Outcome:
     foreign: int = 0
     problem: str | None = None
     blocks: Mapping[Label, Flow] = field(default_factory=dict)
+    terms: tuple[TermCounts, ...] = ()
     listed: tuple[Listed, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What happens to one packet.
-
-    Attributes:
-        number: Its place in the capture.
-        matches: Whether it matches.
-        labels: The blocks on its way.
-        steps: What is tested there, and how that ends.
-        hex: Its bytes, a row of 16 a line.
-        left_out: How many of its bytes are not shown.
-        problem: Why there is nothing to say.
-    """
-
-    number: int
-    matches: bool = False
-    labels: tuple[int, ...] = ()
-    steps: tuple[str, ...] = ()
-    hex: tuple[str, ...] = ()
-    left_out: int = 0
-    problem: str | None = None
 
 
 def contents(capture: str, path: str) -> Contents:
@@ -134,11 +127,11 @@ def contents(capture: str, path: str) -> Contents:
     found: Counter[int] = Counter()
     problem = None
     try:
-        for record in _records(path):
+        for record in records(path):
             found[record.interface.dlt] += 1
     except CaptureError as error:
         problem = said(error)
-    names = tuple(_name(dlt) for dlt, _ in found.most_common())
+    names = tuple(name_of(dlt) for dlt, _ in found.most_common())
     return Contents(capture, found.total(), names, problem)
 
 
@@ -155,7 +148,7 @@ def run_over(path: str, asked: Filter) -> Outcome:
     counts: Counter[bool | None] = Counter()
     problem = None
     try:
-        for number, record in enumerate(_records(path), 1):
+        for number, record in enumerate(records(path), 1):
             matches: bool | None = True
             if record.interface.dlt != made.program.dlt:
                 matches = None
@@ -179,11 +172,28 @@ def run_over(path: str, asked: Filter) -> Outcome:
         counts[None],
         problem,
         flows,
+        _terms(path, asked, made.program.dlt) if counts.total() < MOST_PACKETS else (),
         tuple(listed),
     )
 
 
-def _records(path: str) -> Iterator[Record]:
+def _terms(path: str, asked: Filter, dlt: int) -> tuple[TermCounts, ...]:
+    """Return what the terms of an expression said, as far as that can be counted."""
+    reading = Reading(engine="interp", on_damage=lambda _: None)
+    try:
+        found = hits(path, asked.text, resolver=asked.resolver, reading=reading)
+    except FilterError:  # of a link type that it means nothing for, or `ip broadcast`
+        return ()
+    place = places_in(asked.text)
+    return tuple(
+        TermCounts(place(Span(term.start, term.end)), term.reached, term.true)
+        for each in found.link_types
+        if each.dlt == dlt
+        for term in each.terms
+    )
+
+
+def records(path: str) -> Iterator[Record]:
     """Yield the packets of a capture, not more than are looked at."""
     with open_source(path) as stream:
         yield from islice(read_records(stream, path), MOST_PACKETS)
@@ -194,7 +204,8 @@ def said(error: CaptureError) -> str:
     return error.message if error.offset is None else f"byte {error.offset}: {error.message}"
 
 
-def _name(dlt: int) -> str:
+def name_of(dlt: int) -> str:
+    """Return what a link type is called."""
     row = link_types.by_dlt(dlt)
     return str(dlt) if row is None else row.name
 
@@ -217,13 +228,13 @@ def _count(graph: Graph, steps: list[Step], flows: dict[Label, Flow], *, matches
             flow.no += 1
         else:
             flow.yes += 1
-    end = _end(graph, steps)
+    end = end_of(graph, steps)
     if end is not None:
         flows[end].reached += 1
         assert isinstance(graph[end], Accept) is matches
 
 
-def _end(graph: Graph, steps: list[Step]) -> Label | None:
+def end_of(graph: Graph, steps: list[Step]) -> Label | None:
     """Return the end that a way leads to; None where the filter ends before."""
     if not steps:
         return graph.entry
@@ -232,50 +243,3 @@ def _end(graph: Graph, steps: list[Step]) -> Label | None:
         return None
     ways = successors(graph[label])
     return ways[-1] if way is Way.NO else ways[0]
-
-
-def course(path: str, asked: Filter, number: int) -> Course:
-    """Return what happens to one packet of a capture, by its place in it, from 1."""
-    try:
-        made = compiled(asked)
-        record = next(islice(_records(path), number - 1, None), None) if number > 0 else None
-    except (FilterError, ValueError) as error:
-        return Course(number, problem=str(error))
-    except CaptureError as error:
-        return Course(number, problem=said(error))
-    if record is None:
-        return Course(number, problem="there is no such packet")
-    rows, left_out = hex_rows(record.data)
-    if record.interface.dlt != made.program.dlt:
-        other = _name(record.interface.dlt)
-        return Course(number, hex=rows, left_out=left_out, problem=f"its link type is {other}")
-    if made.graph is None:
-        return Course(number, matches=True, hex=rows, left_out=left_out)
-    graph = made.graph
-    steps, matches = Walker(graph).walk(record.data, record.wire_length)
-    end = _end(graph, steps)
-    return Course(
-        number,
-        matches,
-        (*(label for label, _ in steps), *(() if end is None else (end,))),
-        tuple(f"{block_text(graph[label])}: {_WORDS[way]}" for label, way in steps),
-        rows,
-        left_out,
-    )
-
-
-_WORDS: Final = {
-    Way.YES: "yes",
-    Way.NO: "no",
-    Way.ON: "set",
-    Way.CUT_SHORT: "beyond the captured bytes, so it does not match",
-}
-
-
-def hex_rows(packet: bytes) -> tuple[tuple[str, ...], int]:
-    """Return rows of 16 bytes as hex, and how many bytes are left out at the end."""
-    shown = packet[:MOST_BYTES]
-    rows = tuple(
-        f"{start:04x}  {shown[start : start + 16].hex(' ')}" for start in range(0, len(shown), 16)
-    )
-    return rows, len(packet) - len(shown)

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pfcompile import __version__
 from pfcompile.page.analysis import analyse, compiled
 from pfcompile.page.comparison import compare
+from pfcompile.page.course import course
 from pfcompile.page.meaning import meaning
-from pfcompile.page.packets import course, run_over
+from pfcompile.page.packets import run_over
 
 if TYPE_CHECKING:
     from pfcompile.page.analysis import Filter
@@ -71,7 +72,10 @@ def report(subject: Subject) -> str:
         "meaning": asdict(meaning(asked)),
         "capture": subject.capture,
         "outcome": None if outcome is None else asdict(outcome),
-        "courses": [asdict(course(str(subject.capture), asked, each.number)) for each in listed],
+        "courses": [
+            asdict(course(str(subject.capture), asked, each.number, change_seconds=0))
+            for each in listed
+        ],
         "other": None if other is None else other.text,
         "comparison": None if other is None else asdict(compare(asked, other)),
     }

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from pfcompile.page import analysis, comparison, meaning, packets
+from pfcompile.page import analysis, comparison, course, meaning, packets
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -55,9 +55,9 @@ def run_over_capture(asked: tuple[Uploaded, analysis.Filter]) -> bytes:
 
 
 def explain_packet(asked: tuple[Uploaded, analysis.Filter, int]) -> bytes:
-    """Return the JSON of a `packets.Course`."""
+    """Return the JSON of a `course.Course`."""
     capture, filtering, number = asked
-    return encoded(packets.course(capture.path, filtering, number))
+    return encoded(course.course(capture.path, filtering, number))
 
 
 def encoded(answer: DataclassInstance) -> bytes:

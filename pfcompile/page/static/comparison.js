@@ -1,6 +1,7 @@
 // How two expressions are related, and packets that tell them apart.
 
 import { make } from "./dom.js";
+import { hexDump } from "./hex.js";
 
 /** Return what there is to say about two expressions. */
 export function comparison(found) {
@@ -14,7 +15,7 @@ export function comparison(found) {
         { class: "witness" },
         make("figcaption", {}, witness.takers),
         make("p", { class: "summary" }, witness.summary),
-        witness.hex.length ? make("pre", { class: "hex", tabindex: 0, "aria-label": "The packet's bytes" }, witness.hex.join("\n")) : null,
+        hexDump(witness.bytes, [], witness.left_out),
       ),
     ),
   ];

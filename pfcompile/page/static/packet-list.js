@@ -1,6 +1,7 @@
 // The packets of a capture: which of them match, how they go through the graph, and why.
 
-import { button, counted, make } from "./dom.js";
+import { button, make } from "./dom.js";
+import { hexDump } from "./hex.js";
 import { rove } from "./rove.js";
 
 const AT_ONCE = 200; // rows that are put on the page before "More" is pressed
@@ -9,6 +10,7 @@ const AT_ONCE = 200; // rows that are put on the page before "More" is pressed
 export function showOutcome(frame, list, outcome) {
   list.take(outcome);
   frame.flow = outcome.packets === 0 ? null : { blocks: outcome.blocks };
+  frame.tree.heat(outcome.terms);
   heat(frame, null);
 }
 
@@ -94,12 +96,23 @@ export class PacketList {
   }
 
   showCourse(course) {
-    const verdict = course.matches ? "matches" : "does not match";
+    const verdict = { true: "matches", false: "does not match", null: "is not looked at" }[String(course.matches)];
+    const problem = course.problem === null ? "" : `: ${course.problem}`;
+    const terms = course.terms.map((term) =>
+      make(
+        "li",
+        { class: term.outcome === "true" ? "true" : "false" },
+        make("code", {}, term.text),
+        make("span", { class: "outcome" }, term.outcome),
+        make("ul", {}, ...term.tests.map((words) => make("li", {}, words))),
+      ),
+    );
     this.course.replaceChildren(
-      make("h3", {}, course.problem === null ? `Packet ${course.number} ${verdict}` : `Packet ${course.number}: ${course.problem}`),
-      make("ol", { class: "steps code" }, ...course.steps.map((step) => make("li", {}, step))),
-      make("pre", { class: "hex", tabindex: 0, "aria-label": "The packet's bytes" }, course.hex.join("\n")),
-      course.left_out ? make("p", { class: "hint" }, `${counted(course.left_out, "more byte")}`) : "",
+      make("h3", {}, `Packet ${course.number} ${verdict}${problem}`),
+      terms.length ? make("ol", { class: "terms" }, ...terms) : "",
+      hexDump(course.bytes, course.deciding, course.left_out) ?? "",
+      course.deciding.length ? make("p", { class: "hint" }, "Marked: the bytes that decided.") : "",
+      course.change ? make("p", { class: "hint" }, `To turn the verdict: ${course.change}.`) : "",
     );
   }
 }

@@ -37,6 +37,15 @@ export class TreePanel {
     });
   }
 
+  /** Show for how many packets each term was true, of those that came to it. */
+  heat(terms) {
+    this.rows.forEach((row, i) => {
+      row.querySelector(".count")?.remove();
+      const term = terms.find((each) => isLit([each.place], { places: [this.places[i]] }));
+      if (term !== undefined) row.append(make("span", { class: "count" }, `${term.true} of ${term.reached}`));
+    });
+  }
+
   placeOf(row) {
     return this.places[this.rows.indexOf(row)];
   }

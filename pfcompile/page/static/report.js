@@ -20,7 +20,7 @@ frame.explain(data.meaning);
 if (data.outcome !== null) {
   const list = new PacketList((number) => {
     const course = data.courses.find((each) => each.number === number);
-    const left = { number, labels: [], steps: [], hex: [], left_out: 0, problem: "its way is not in this report" };
+    const left = { number, matches: null, labels: [], terms: [], bytes: "", left_out: 0, deciding: [], change: "", problem: "its way is not in this report" };
     showCourse(frame, list, course ?? left);
   });
   const { element, body } = panel("packets", "Packets", list.about);
