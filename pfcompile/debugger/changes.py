@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES: Final = 16
 """Bytes of a change that are shown."""
+_WORD_BITS: Final = 32
 _SMALL: Final = 10
 """From here on, a number is shown in both bases."""
 
@@ -35,8 +36,10 @@ def changes(before: View, after: View) -> Iterator[str]:
 
 
 def number(value: int) -> str:
-    """Return a number in base 16 and in base 10."""
-    return str(value) if value < _SMALL else f"{value:#x} ({value})"
+    """Return a number in base 16 and, unless it is as large as an address, in base 10."""
+    if value < _SMALL:
+        return str(value)
+    return f"{value:#x}" if value >> _WORD_BITS else f"{value:#x} ({value})"
 
 
 def shown_bytes(data: bytes) -> str:
@@ -88,6 +91,5 @@ def _maps(before: View, after: View) -> Iterator[str]:
         for key in was.keys() - is_now.keys():
             yield f"map {new.name}: key {shown_bytes(key)} deleted"
         for key, value in is_now.items():
-            # An array's value comes into being, as zeros, when it is looked at.
-            if was.get(key, bytes(len(value)) if key not in was else None) != value:
+            if was.get(key) != value:
                 yield f"map {new.name}: key {shown_bytes(key)} = {shown_bytes(value)}"

@@ -217,10 +217,12 @@ def _break(shell: Shell, rest: str) -> Iterator[str]:
     session = shell.session
     place, separator, condition = _split_condition(rest)
     expression = session.parse(condition) if separator else None
-    where = None
-    if place or not separator:
-        where = _where(session, place or str(shell.view.position))
-    added = session.add_breakpoint(rest or f"{shell.view.position}", where, expression)
+    if not place and not separator:
+        place = str(shell.view.position)
+    where, what = (None, "") if not place else _place(session, place)
+    if separator:
+        what = f"{what} if {condition}".strip()
+    added = session.add_breakpoint(what, where, expression)
     yield from text.breakpoint_lines(shell.view, [added])
 
 
@@ -232,8 +234,10 @@ def _split_condition(rest: str) -> tuple[str, str, str]:
     return rest[: found.start()].strip(), "if", rest[found.end() :].strip()
 
 
-def _where(session: Session, place: str) -> Callable[[Code], frozenset[int]]:
-    """Return what tells the instructions of a place: a number, or a term of the expression.
+def _place(session: Session, place: str) -> tuple[Callable[[Code], frozenset[int]], str]:
+    """Return what tells the instructions of a place, and its name.
+
+    It is the number of an instruction, or a term of the expression.
 
     Raises:
         Mistake: There is no such place.
@@ -246,7 +250,8 @@ def _where(session: Session, place: str) -> Callable[[Code], frozenset[int]]:
             raise Mistake(f"no instruction begins at {number}", f"instructions: 0 to {last}")
         only = frozenset((number,))
         # In the program for another link type it is another one.
-        return lambda code: only if code is here else frozenset()
+        name = f"{text.INSTRUCTION} {number}"
+        return lambda code: only if code is here else frozenset(), name
     term = place.strip("\"'")
     known = {here: _entries(term, session)}
 
@@ -258,7 +263,7 @@ def _where(session: Session, place: str) -> Callable[[Code], frozenset[int]]:
                 known[code] = frozenset()
         return known[code]
 
-    return where
+    return where, term
 
 
 def _entries(term: str, session: Session) -> frozenset[int]:

@@ -28,6 +28,7 @@ from pfcompile.ebpf.machine.memory import (
     PACKET_REGION,
     REGION_BITS,
 )
+from pfcompile.ebpf.structure import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +93,7 @@ class ExtendedCode:
         self.maps = environment.maps
         slots = self.machine.code.slots.values()
         texts = dict(zip(sorted(slots), listing(program).splitlines(), strict=True))
-        self.lines = tuple(texts.get(slot) for slot in range(len(program.instructions)))
+        self.lines = tuple(self._line(slot, texts) for slot in range(len(program.instructions)))
 
     def start(self, record: Record, number: int) -> ExtendedRun:
         """Return a run on a packet."""
@@ -100,6 +101,14 @@ class ExtendedCode:
         self._now = record.timestamp_ns
         self.printed.clear()
         return ExtendedRun(self, self._start_of(record))
+
+    def _line(self, slot: int, texts: Mapping[int, str]) -> str | None:
+        """Return an instruction, and where it goes by its number instead of a distance alone."""
+        text, row = texts.get(slot), self.rows[slot]
+        if text is None or row is None:
+            return None
+        target = target_of(slot, self.instructions[slot], row)
+        return text if target is None else f"{text} ({target})"
 
     def _clock(self) -> int:
         self._now += _TICK_NS
@@ -163,7 +172,7 @@ class ExtendedRun:
         """Return the stack frames, that of the program first."""
         return tuple(
             Region(f"stack frame {number}", bytes(data), -STACK_SIZE)
-            for number, data in enumerate(self._run.memory.frames())
+            for number, data in enumerate(self._run.memory.frames(), 1)
         )
 
     def value(self, name: str) -> int | None:

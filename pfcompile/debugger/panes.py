@@ -64,12 +64,13 @@ def positions(view: View) -> list[int]:
 
 def _instruction(view: View, position: int, *, is_stop: bool) -> Content:
     line = re.sub(r"(?<=\S) {2,}", " ", view.code.lines[position] or "")
+    terms = text.terms_at(view, position)
     is_here = position == view.position
     return Content.assemble(
         ("*", STOP) if is_stop else " ",
         ("=> ", HERE) if is_here else "   ",
         (line, HERE) if is_here else line,
-        (f"  ; {', '.join(text.terms_at(view, position))}", QUIET) if view.code.origins else "",
+        (f"  ; {', '.join(terms)}" if terms else "", QUIET),
     )
 
 

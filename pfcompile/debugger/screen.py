@@ -37,19 +37,21 @@ WIDE: Final = 120
 """Columns from which on the program has its own half."""
 
 _STYLE: Final = """
-#heading { height: auto; max-height: 3; padding: 0 1; background: $panel; }
+#heading { height: auto; padding: 0 1; background: $panel; }
 #state { height: 1; padding: 0 1; }
-#main { layout: grid; grid-size: 2; height: 1fr; grid-columns: 1fr 38; grid-rows: 1fr 8; }
-#program, #registers, #memory, #log { border: round $primary; padding: 0 1; }
-#program:focus, #memory:focus, #registers:focus { border: round $accent; }
-#program { height: 100%; max-height: 100%; text-wrap: nowrap; }
-#program > .option-list--option { text-wrap: nowrap; text-overflow: clip; }
-#registers, #memory { height: 100%; }
+#heading, #state, #program { text-wrap: nowrap; text-overflow: ellipsis; }
+#main { layout: grid; grid-size: 2; height: 1fr; grid-columns: 1fr 40; grid-rows: 1fr 6; }
+.-classic #main { grid-columns: 1fr 30; }
+#program, #registers, #memory, #log {
+    border: none; border-top: solid $primary; padding: 0 1; background: $background;
+}
+#program:focus, #memory:focus, #registers:focus { border-top: heavy $accent; }
+#program, #registers, #memory { height: 100%; max-height: 100%; }
 #memory { column-span: 2; }
 .pane { width: auto; }
-#log { height: 6; }
+#log { height: 5; }
 #command { height: 1; border: none; padding: 0 1; }
-.-wide #main { grid-columns: 1fr 76; grid-rows: 14 1fr; }
+.-wide #main, .-wide.-classic #main { grid-columns: 1fr 74; grid-rows: 13 1fr; }
 .-wide #program { row-span: 2; }
 .-wide #memory { column-span: 1; }
 .-wide #log { height: 12; }
@@ -102,13 +104,13 @@ class Debugger(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "do('step')", "Step"),
         Binding("b", "do('back')", "Back"),
-        Binding("c", "do('continue')", "Continue"),
+        Binding("c", "do('continue')", "Cont"),
         Binding("n", "do('next-packet')", "Next"),
         Binding("p", "do('previous-packet')", "Prev"),
         Binding("m", "do('next-packet match')", "Match"),
         Binding("x", "do('next-packet no-match')", "No match", show=False),
         Binding("space", "breakpoint", "Break"),
-        Binding("v", "turn", "View"),
+        Binding("v", "turn", "View", show=False),
         Binding("colon", "ask", "Command", key_display=":"),
         Binding("t", "theme", "Theme", show=False),
         Binding("question_mark", "do('help')", "Help", show=False),
@@ -122,10 +124,10 @@ class Debugger(App[None]):
         self._busy = False
         self._views: list[tuple[str, Callable[[View], Content]]] = [
             ("packet", panes.packet),
-            ("stack", panes.stack),
-            ("maps", panes.maps),
             ("breakpoints", lambda view: panes.breaks(view, self._breakpoints())),
         ]
+        if self._has_memory:
+            self._views[1:1] = [("stack", panes.stack), ("maps", panes.maps)]
         self._lines: list[Content] = []
 
     def compose(self) -> ComposeResult:
@@ -146,10 +148,18 @@ class Debugger(App[None]):
         """Show where the session is."""
         self.query_one("#program", OptionList).border_title = self.shell.view.code.kind
         self.query_one("#registers").border_title = "registers"
-        self.query_one("#log").can_focus = False
+        log = self.query_one("#log")
+        log.can_focus = False
+        log.border_title = "commands"
+        self.set_class(not self._has_memory, "-classic")
         self._say(list(self.shell.greeting()))
         self._show()
         self.query_one("#program").focus()
+
+    @property
+    def _has_memory(self) -> bool:
+        """Whether there is more to see than registers, as of extended programs."""
+        return bool(self.shell.view.regions)
 
     def _breakpoints(self) -> list[Breakpoint]:
         return list(self.shell.session.breakpoints.values())
@@ -179,8 +189,8 @@ class Debugger(App[None]):
     def _show_memory(self, view: View) -> None:
         name, shown = self._views[0]
         pane = self.query_one("#memory", VerticalScroll)
-        pane.border_title = name
-        pane.border_subtitle = "v: " + ", ".join(each for each, _ in self._views[1:])
+        others = ", ".join(each for each, _ in self._views[1:])
+        pane.border_title = f"{name} (v: {others})"
         self.query_one("#memory-text", Static).update(shown(view))
         if name == "packet" and view.access is not None:
             row = view.access.offset // text.ROW
@@ -240,7 +250,12 @@ class Debugger(App[None]):
         if place is None:
             return
         position = panes.positions(self.shell.view)[place]
-        there = [each for each in self._breakpoints() if each.what == str(position)]
+        code, here = self.shell.view.code, {position}
+        there = [
+            each
+            for each in self._breakpoints()
+            if each.where is not None and each.condition is None and each.where(code) == here
+        ]
         self.action_do(f"delete {there[0].number}" if there else f"break {position}")
 
     def action_turn(self) -> None:

@@ -21,6 +21,8 @@ DUMP_WIDTH: Final = 5 + 3 * ROW + 1
 """Columns of a line of a dump before its text."""
 MOST_DUMPED: Final = 256
 """Bytes of a packet that are shown where nobody says how many."""
+INSTRUCTION: Final = "instruction"
+"""How what a breakpoint is for begins, where that is an instruction by its number."""
 MOST_ENTRIES: Final = 32
 """Keys of a map that are shown."""
 
@@ -56,7 +58,7 @@ def packet_line(view: View) -> str:
 def place_line(view: View) -> str:
     """Return the instruction that comes next, or how the program has ended."""
     if view.end is None:
-        return f"=> {program_line(view, view.position)}"
+        return f"=> {program_line(view, view.position).lstrip()}"
     count = f"{view.steps} instruction{'' if view.steps == 1 else 's'}"
     return f"{end_line(view.end)} ({count}, the last at {view.position})"
 
@@ -191,7 +193,7 @@ def breakpoint_lines(view: View, breakpoints: Sequence[Breakpoint]) -> Iterator[
     """Yield the breakpoints."""
     for each in breakpoints:
         where = ""
-        if each.where is not None:
+        if each.where is not None and not each.what.startswith(INSTRUCTION):
             places = sorted(each.where(view.code))
             where = f" at {', '.join(map(str, places))}" if places else " nowhere in this program"
         hits = f", hit {each.hits} time{'' if each.hits == 1 else 's'}" if each.hits else ""

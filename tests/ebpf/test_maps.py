@@ -6,6 +6,7 @@ import errno
 import random
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -237,6 +238,76 @@ def test_program_arrays():
     assert programs.update(bytes(4), bytes(4)) == -errno.EINVAL
     deleted = [programs.delete(index.to_bytes(4, "little")) for index in (2, 2, 3)]
     assert deleted == [0, -errno.ENOENT, -errno.E2BIG]
+
+
+def change(map_, rng, key):
+    """Do random operations; return what they gave."""
+    results = []
+    for _ in range(60):
+        method = rng.choice(("update", "update", "delete", "lookup"))
+        arguments = (key(rng),) + ((rng.randbytes(map_.spec.value_size),) * (method == "update"))
+        result = getattr(map_, method)(*arguments)
+        results.append(bytes(result) if isinstance(result, bytearray) else result)
+    return results
+
+
+@pytest.mark.parametrize(("spec", "key", "sought"), SPECS)
+def test_maps_are_put_back_as_they_were(spec, key, sought):
+    rng = random.Random(SEED)
+    for _ in range(20):
+        spec = replace(spec, max_entries=min(spec.max_entries, 6))
+        twins = [create(spec), create(spec)]
+        seed = rng.random()
+        for each in twins:
+            change(each, random.Random(seed), key)
+        restore, before = twins[0].keep(), list(twins[0].entries())
+        for _ in range(2):  # more than once
+            change(twins[0], rng, sought)
+            restore()
+            assert list(twins[0].entries()) == before == list(twins[1].entries()), RERUN
+        seed = rng.random()
+        mine, wanted = (change(each, random.Random(seed), key) for each in twins)
+        assert mine == wanted, RERUN
+
+
+def test_looking_at_entries_changes_nothing():
+    table = create(MapSpec(MapType.LRU_HASH, 1, 1, 2))
+    table.update(b"a", b"1")
+    table.update(b"b", b"2")
+    assert list(table.entries()) == [(b"a", b"1"), (b"b", b"2")]
+    table.update(b"c", b"3")
+    assert table.lookup(b"a") is None
+    array = create(MapSpec(MapType.ARRAY, 4, 2, 1000))
+    array.lookup(bytes(4))
+    array.update(b"\5\0\0\0", b"xy")
+    assert list(array.entries()) == [(b"\5\0\0\0", b"xy")]
+
+
+def test_rings_and_programs_are_put_back_as_they_were():
+    ring = create(MapSpec(MapType.RINGBUF, 0, 0, 4096))
+    ring.output(b"one")
+    ring.commit(ring.reserve(8), counts=False)
+    restore, room = ring.keep(), [0, 0]
+    for turn in range(2):
+        room[turn] = [ring.output(b"x") for _ in range(300)].count(0)
+        ring.drain()
+        restore()
+        assert list(ring.entries()) == [(b"", b"one")]
+    assert room[0] == room[1] > 200
+    assert ring.drain() == [b"one"]
+    events = create(MapSpec(MapType.PERF_EVENT_ARRAY, 4, 4, 2))
+    events.output(0, b"one")
+    restore = events.keep()
+    events.output(0, b"two")
+    restore()
+    assert list(events.entries()) == [(b"", b"one")]
+    programs = create(MapSpec(MapType.PROG_ARRAY, 4, 4, 3))
+    programs.put(2, "program")
+    restore = programs.keep()
+    programs.delete(b"\2\0\0\0")
+    restore()
+    assert list(programs.entries()) == [(b"\2\0\0\0", b"")]
+    assert programs.program(2) == "program"
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,11 @@ class ArrayMap:
         return following.to_bytes(U32, "little")
 
     def entries(self) -> Entries:
-        """Return the values that have been asked for, by number."""
+        """Return the values that are not zeros, by number."""
         return [
             (index.to_bytes(U32, "little"), bytes(value))
             for index, value in sorted(self._values.items())
+            if any(value)
         ]
 
     def keep(self) -> Callable[[], None]:

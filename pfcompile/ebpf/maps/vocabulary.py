@@ -117,8 +117,8 @@ class Map(Protocol):
     def entries(self) -> Entries:
         """Return what is in it, in its order, and leave no trace of having looked.
 
-        Of an array, only the values that have ever been asked for: all others are zeros. What has
-        no keys (records of rings) has empty ones, and what has no values (programs) empty values.
+        Of an array, only the values that are not all zeros. What has no keys (records of rings) has
+        empty ones, and what has no values (programs) empty values.
         """
 
     def keep(self) -> Callable[[], None]:

@@ -18,8 +18,6 @@ from pfcompile.ebpf.check.values import (
     StackArea,
     Unset,
 )  # fmt: skip
-from pfcompile.ebpf.isa import R1, R2, R10, REGISTERS
-from pfcompile.ebpf.machine.code import Limits, Run
 from pfcompile.ebpf.machine.faults import Fault, Leave
 from pfcompile.ebpf.machine.interpreter import Machine
 from pfcompile.ebpf.machine.memory import (
@@ -29,7 +27,6 @@ from pfcompile.ebpf.machine.memory import (
     PACKET_ADDRESS,
     PACKET_REGION,
     REGION_BITS,
-    Memory,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -65,12 +62,7 @@ def run_observed(program, environment, start, observed: Observed, budget: int):
         EscapedError: A state of the machine lies in none of the check's.
     """
     machine = Machine(program, environment)
-    memory = Memory()
-    entry = start.enter(memory)
-    registers = [0] * REGISTERS
-    registers[R1], registers[R2] = entry.r1, entry.r2
-    registers[R10] = memory.push_frame()
-    run = Run(machine.code, environment, Limits(), memory, entry)
+    registers, run = machine.begin(start)
     step = machine.code.steps[0]
     try:
         for _ in range(budget):
