@@ -1,1 +1,5 @@
-"""What header fields are called: the names that pcap-filter(7) and the RFCs give packet bytes."""
+"""What packet bytes are called: `ip.proto`, `tcp.dstport`, by where they are read in a graph."""
+
+from pfcompile.fields.description import describe
+
+__all__ = ["describe"]

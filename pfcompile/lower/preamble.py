@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts.link_layouts import LengthField
-from pfcompile.ir.arithmetic import WORD, ArithmeticOp
-from pfcompile.ir.values import Value, Variable, add, arithmetic, const, variable
+from pfcompile.fields.starts import told_length
+from pfcompile.ir.arithmetic import WORD
+from pfcompile.ir.values import Value, Variable, add, const, variable
 from pfcompile.lower.formula import (
     TRUE,
     Assign,
@@ -137,14 +138,7 @@ def field_test(field: MaskedField) -> Formula:
 
 def _set_length(target: Variable, field: LengthField) -> Formula:
     """Return the computation of a header's length."""
-    if field.little_endian:
-        assert field.size == 2
-        high = arithmetic(ArithmeticOp.LSH, byte(const(field.offset + 1)), const(8))
-        value: Value = arithmetic(ArithmeticOp.OR, byte(const(field.offset)), high)
-    else:
-        value = sized(field.size, const(field.offset))
-    if field.align > 1:
-        value = masked(add(value, const(field.align - 1)), ~(field.align - 1) & WORD)
+    value = told_length(field)
     if field.only_if is None:
         return Assign(target, value)
     here = every(field_test(field.only_if), Assign(target, value))
