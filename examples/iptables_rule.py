@@ -29,7 +29,7 @@ def match(expression: str) -> list[str]:
     count = len(program.instructions)
     if count > LONGEST:
         raise ProgramError(f"{count} instructions are more than the {LONGEST} of xt_bpf")
-    return ["-m", "bpf", "--bytecode", program.dump("iptables").strip()]
+    return ["-m", "bpf", "--bytecode", str(program.dump("iptables")).strip()]
 
 
 def main(expression: str, command: list[str]) -> int:

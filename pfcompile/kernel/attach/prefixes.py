@@ -6,10 +6,10 @@ comment. A million of them are read in a second or two.
 
 from __future__ import annotations
 
-import socket
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pfcompile.errors import AddressError
@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BITS: Final = {4: 32, 6: 128}
-_SOCKET_FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_SOCKET_FAMILY: Final = {4: AF_INET, 6: AF_INET6}
 _LENGTH: Final = struct.Struct("=I")
 """Before the address in a trie's key."""
+_BEHIND: Final = {
+    family: {
+        str(count): (_LENGTH.pack(count), (1 << (bits - count)) - 1) for count in range(bits + 1)
+    }
+    for family, bits in _BITS.items()
+}
+"""By the text behind the '/', what is before the address in a key, and the bits that are not set;
+none for a single address."""
 
 
 class Key(NamedTuple):
@@ -44,23 +52,27 @@ def parse(text: str) -> Key:
     Raises:
         AddressError: It is neither, or has bits set behind the network's.
     """
+    return Key(*_parsed(text))
+
+
+def _parsed(text: str) -> tuple[str, int, bytes]:
+    """Do what `parse` does, for millions of them."""
     address, slash, length = text.partition("/")
     family = 6 if ":" in address else 4
     try:
-        packed = socket.inet_pton(_SOCKET_FAMILY[family], address)
+        packed = inet_pton(_SOCKET_FAMILY[family], address)
     except (OSError, ValueError):
         raise AddressError(f"'{text}' is no address or network, such as 10.0.0.0/8") from None
     if not slash:
-        return Key("hosts", family, packed)
-    bits = _BITS[family]
-    if not (length.isascii() and length.isdigit() and len(length) < 4 and int(length) <= bits):
+        return "hosts", family, packed
+    found = _BEHIND[family].get(length)
+    if found is None:
+        bits = _BITS[family]
         raise AddressError(f"'{text}': behind the '/' there has to be a number from 0 to {bits}")
-    count = int(length)
-    if int.from_bytes(packed, "big") & ((1 << (bits - count)) - 1):
-        raise AddressError(f"'{text}' has bits set behind the first {count}")
-    if count == bits:
-        return Key("hosts", family, packed)
-    return Key("nets", family, _LENGTH.pack(count) + packed)
+    start, behind = found
+    if int.from_bytes(packed, "big") & behind:
+        raise AddressError(f"'{text}' has bits set behind the first {length}")
+    return ("nets", family, start + packed) if behind else ("hosts", family, packed)
 
 
 def net_key(address: bytes) -> bytes:
@@ -71,9 +83,9 @@ def net_key(address: bytes) -> bytes:
 def text_of(part: str, family: int, key: bytes) -> str:
     """Return how people write what `parse` has read."""
     if part == "hosts":
-        return socket.inet_ntop(_SOCKET_FAMILY[family], key)
+        return inet_ntop(_SOCKET_FAMILY[family], key)
     (length,) = _LENGTH.unpack_from(key)
-    return f"{socket.inet_ntop(_SOCKET_FAMILY[family], key[_LENGTH.size :])}/{length}"
+    return f"{inet_ntop(_SOCKET_FAMILY[family], key[_LENGTH.size :])}/{length}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class Prefixes:
         """Return those that texts name; raises AddressError."""
         made = cls()
         for text in texts:
-            part, family, key = parse(text)
+            part, family, key = _parsed(text)
             made.keys[part, family].extend(key)
         return made
 
@@ -115,7 +127,7 @@ class Prefixes:
             text = line.partition("#")[0].strip()
             if text:
                 try:
-                    part, family, key = parse(text)
+                    part, family, key = _parsed(text)
                 except AddressError as error:
                     raise AddressError(f"{path}, line {number}: {error}") from None
                 made.keys[part, family].extend(key)
