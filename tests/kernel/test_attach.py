@@ -19,12 +19,17 @@ from pfcompile.kernel.attach import (
     Cgroup,
     Direction,
     ProcessSocket,
+    SetRule,
     Socket,
     Tc,
     Xdp,
     attach,
+    needs,
 )
+from pfcompile.kernel.attach.program import Plan
+from pfcompile.kernel.attach.rows import ROWS
 from pfcompile.kernel.bpf.links import XdpMode
+from pfcompile.kernel.bpf.probes import feature
 from tests.kernel import ebpf_programs
 from tests.kernel.attaching import (
     cgroup_folder,
@@ -481,3 +486,23 @@ def test_the_longest_filters(cable):
         assert len(program.instructions) > 3000
         with on(cable, place, program, Action.DROP) as session:
             session.replace(program)
+
+
+def test_what_an_older_kernel_lacks_is_said(cable, monkeypatch):
+    """Here the kernel has all of it: what it is asked for refuses, and a probe says no."""
+    monkeypatch.setattr(
+        needs.probes,
+        "feature",
+        lambda name: feature(name)._replace(available=name != "xdp_frags"),
+    )
+    with (
+        on(cable, Xdp(LEFT), compiled("ip")),
+        pytest.raises(needs.TooOldError, match=r"this kernel lacks xdp_frags \(Linux 5\.18\)"),
+    ):
+        on(cable, Xdp(LEFT), compiled("ip"))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_is_needed_has_a_probe(row):
+    plan = Plan(row, 1, (), Action.REPORT, 1, (SetRule("s"),), counts_sources=True)
+    assert all(feature(name).available for name in needs.needed(plan))

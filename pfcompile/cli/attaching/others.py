@@ -20,6 +20,7 @@ from pfcompile.errors import AttachmentError, PfcompileError
 from pfcompile.kernel.attach import Action, attachments, find_attachment
 from pfcompile.kernel.attach.find import remove_dead_pin
 from pfcompile.kernel.attach.rows import ROW_OF
+from pfcompile.kernel.bpf.probes import features
 
 if TYPE_CHECKING:
     from pfcompile.kernel.attach import Found
@@ -102,7 +103,20 @@ def detach(names: tuple[str, ...]) -> None:
         sys.exit(common.STATUS_FAILED)
 
 
-COMMANDS: Final = (list_, watch_, replace, detach)
+@click.command("features")
+def features_() -> None:
+    """List what this kernel can do, found by trying, and which version of Linux brought it."""
+    group = None
+    for state in features():
+        if state.group is not group:
+            group = state.group
+            click.echo(f"{group.value}:")
+        has = {True: "yes", False: "no", None: "?"}[state.available]
+        reason = "" if state.available else f"  {state.reason}"
+        click.echo(f"    {state.name:26} Linux {state.since:6} {has}{reason}")
+
+
+COMMANDS: Final = (list_, watch_, replace, detach, features_)
 
 
 def _detach(name: str) -> None:

@@ -20,6 +20,7 @@
     sessions     all of it together
     pins         where it stays when its process ends
     find         what is attached in the system
+    needs        what the kernel must have
 """
 
 from __future__ import annotations

@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-from pfcompile.errors import AttachmentError, InternalError, ProgramError
+from pfcompile.errors import AttachmentError, InternalError, KernelError, ProgramError
 from pfcompile.facts.link_types import describe
 from pfcompile.kernel.attach import counting, description
 from pfcompile.kernel.attach import sources as source_counts
 from pfcompile.kernel.attach.addresses import PARTS, SOURCES_MAP
 from pfcompile.kernel.attach.counting import COUNTERS_MAP
 from pfcompile.kernel.attach.description import Description
+from pfcompile.kernel.attach.needs import explained
 from pfcompile.kernel.attach.pins import pin_path
 from pfcompile.kernel.attach.program import DESCRIPTION_MAP, Action, Plan, build
 from pfcompile.kernel.attach.reporting import EVENTS_MAP, Report, Reports, create_ring
@@ -236,6 +237,7 @@ def attach(
     Raises:
         ProgramError: The filter is for another link type, or reads what is not to be had there.
         VerifierError: The verifier refuses the program.
+        TooOldError: The kernel lacks something.
         KernelError: The place is not there, or taken; EPERM.
     """
     dlt = place.dlt
@@ -254,6 +256,13 @@ def attach(
         counts_sources=sources > 0,
     )
     plan.check()
+    try:
+        return _attach(place, program, plan, extras)
+    except KernelError as refusal:
+        raise explained(refusal, plan) from refusal.__cause__
+
+
+def _attach(place: Place, program: Filter, plan: Plan, extras: Extras) -> Attachment:
     with ExitStack() as held:
         maps: dict[str, Map] = {}
         for name in plan.maps:
