@@ -10,7 +10,7 @@ from pfcompile.fields import wording
 from pfcompile.fields.addresses import settled, settled_test
 from pfcompile.fields.expressions import Writer
 from pfcompile.fields.placing import place
-from pfcompile.fields.situations import Situation, situations
+from pfcompile.fields.situations import situations
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Accept, Branch, Let, Reject
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pfcompile.facts.link_layouts import LinkLayout
+    from pfcompile.fields.placing import Placed
+    from pfcompile.fields.situations import Situation
     from pfcompile.ir.graph import Block, Graph, Label, Test
-    from pfcompile.ir.values import Value, Variable
+    from pfcompile.ir.values import Value
 
 
 def describe(graph: Graph, dlt: int) -> Mapping[Label, str]:
@@ -66,38 +68,29 @@ def _described(block: Block, here: Sequence[Situation], layout: LinkLayout) -> s
 def _test(test: Test, here: Sequence[Situation], layout: LinkLayout) -> str:
     asked = [(settled_test(test, each.meanings), each) for each in here]
     ways = (
-        [wording.phrase(one, _writer(_where_it_holds(one, each, layout))) for one, each in asked],
-        [wording.of_bytes(one, _writer(each, names_fields=False)) for one, each in asked],
+        [wording.phrase(one, Writer(_where_it_holds(one, each, layout))) for one, each in asked],
+        [wording.of_bytes(one, Writer(each.placed, names_fields=False)) for one, each in asked],
     )
     for phrases in ways:
         whole = wording.united(phrases) if phrases else None
         if whole is not None:
             return str(whole)
-    return wording.plain(test, Writer(place(Facts(), layout), {}, names_fields=False))
+    return wording.plain(test, Writer(place(Facts(), layout), names_fields=False))
 
 
-def _where_it_holds(test: Test, situation: Situation, layout: LinkLayout) -> Situation:
-    """Return the situation where a test of bits for a number holds.
+def _where_it_holds(test: Test, situation: Situation, layout: LinkLayout) -> Sequence[Placed]:
+    """Return the headers that are known where a test of bits for a number holds.
 
     One load may tell of a header and look into it: `eth.type == ip and ip.dscp == 46`.
     """
     if test.op is not Comparison.EQ:
-        return situation
+        return situation.placed
     learnt = situation.facts.assume(test, outcome=True)
-    return Situation(learnt, situation.meanings, tuple(place(learnt, layout)))
+    return place(learnt, layout)
 
 
 def _value(value: Value, here: Sequence[Situation], layout: LinkLayout) -> str:
-    written = {_writer(each).value(settled(value, each.meanings)) for each in here}
+    written = {Writer(each.placed).value(settled(value, each.meanings)) for each in here}
     if len(written) == 1:
         return written.pop()
-    return Writer(place(Facts(), layout), {}, names_fields=False).value(value)
-
-
-def _writer(situation: Situation, *, names_fields: bool = True) -> Writer:
-    """Return what writes values in a situation; opaque variables have their own names again."""
-    names: dict[Variable, str] = {}
-    for assigned, meaning in situation.meanings.items():
-        if meaning not in names:
-            names[meaning] = f"v{assigned.number}"  # type: ignore[index]
-    return Writer(situation.placed, names, names_fields=names_fields)
+    return Writer(place(Facts(), layout), names_fields=False).value(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.fields import naming, numbers
+from pfcompile.fields.situations import as_written
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.text import ANCILLARY_NAMES
 from pfcompile.ir.values import (
@@ -21,7 +22,7 @@ from pfcompile.ir.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pfcompile.fields.placing import Placed
 
@@ -81,22 +82,14 @@ def loaded_bits(value: Value) -> Bits | None:
 class Writer:
     """Writes values in one situation."""
 
-    def __init__(
-        self,
-        placed: Sequence[Placed],
-        variables: Mapping[Variable, str],
-        *,
-        names_fields: bool = True,
-    ) -> None:
+    def __init__(self, placed: Sequence[Placed], *, names_fields: bool = True) -> None:
         """Choose names.
 
         Args:
             placed: The headers that are known.
-            variables: What to call variables that stand for nothing that is known.
-            names_fields: Whether to name them; else all is asked for as bytes of headers.
+            names_fields: Whether to name fields; else all is asked for as bytes of headers.
         """
         self.placed = placed
-        self._variables = variables
         self._names_fields = names_fields
 
     def value(self, value: Value, least: int = 0) -> str:
@@ -110,7 +103,7 @@ class Writer:
                 name = ANCILLARY_NAMES.get(offset, str(offset))
                 return f"meta.{_METADATA.get(name, name)}"
             case Variable(number=number):
-                return self._variables.get(value, f"v{number}")
+                return f"v{as_written(number)}"
             case Numbers(ranges=ranges):
                 return "{" + ", ".join(_range(low, high) for low, high in ranges) + "}"
             case Load():

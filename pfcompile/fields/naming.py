@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pfcompile.fields.addresses import behind, distance
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp
+from pfcompile.ir.values import Arithmetic, Const, variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,11 +72,25 @@ def owner(load: Load, placed: Sequence[Placed]) -> tuple[str, Value] | None:
     """
     for each in reversed(placed):
         far = behind(each.start, load)
-        accessors = [None if header is None else header.accessor for header in each.headers]
-        if far is None or None in accessors or (distance(each.start, load) or 0) < 0:
+        words = [None if header is None else header.accessor for header in each.headers]
+        if far is None or None in words or not _is_inside(far, each):
             continue
-        return "/".join(word for word in accessors if word), far
+        return "/".join(word for word in words if word), far
     return None
+
+
+def _is_inside(far: Value, placed: Placed) -> bool:
+    """Return whether bytes `far` behind a header's start can be meant to be its own.
+
+    A variable that is not followed leads anywhere, but not before the packet's first header.
+    """
+    match far:
+        case Const(value=k) | Arithmetic(op=ArithmeticOp.ADD, right=Const(value=k)):
+            if k > WORD >> 1:
+                return False
+        case _:
+            pass
+    return (isinstance(placed.start, Const) and placed.start.value == 0) or not variables(far)
 
 
 def brackets(offset: object, size: int) -> str:

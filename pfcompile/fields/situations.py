@@ -15,7 +15,7 @@ from pfcompile.analysis.facts import Facts
 from pfcompile.fields.addresses import is_small, settled, settled_test
 from pfcompile.fields.placing import place
 from pfcompile.ir.graph import Accept, Branch, Let, Reject
-from pfcompile.ir.values import Variable, variable
+from pfcompile.ir.values import Variable, variable, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,18 @@ MOST: Final = 12
 """Situations at one place; more are joined to one, of which less is known."""
 
 _OPAQUE: Final = 1 << 20
-"""Variables from here on stand for what is not followed: one for each block that sets such."""
+"""Above, a variable stands for what is not followed: its number's lower part is the one that was
+set, the upper part tells apart where that was. No meaning is made of such variables, so that each
+is what the graph's variable of its number is now."""
+
+
+def _opaque(assigned: Variable, place: int) -> Variable:
+    return variable(_OPAQUE * (place + 1) + assigned.number)
+
+
+def as_written(number: int) -> int:
+    """Return the graph's number of a variable that perhaps is not followed."""
+    return number % _OPAQUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ def situations(graph: Graph, layout: LinkLayout) -> Iterator[tuple[Label, tuple[
     for label in graph.labels:
         here = tuple(arriving.pop(label, {}).values())
         if len(here) > MOST:
-            here = (_all_joined(here, layout),)
+            here = (_all_joined(here, label, layout),)
         yield label, here
         for situation in here:
             for target, after in _goes_on(graph[label], label, situation, layout):
@@ -97,16 +108,18 @@ def _goes_on(
                     yield target, Situation(learnt, meanings, tuple(place(learnt, layout)))
         case Let(variable=assigned, value=value, next=after):
             meaning = settled(value, meanings)
-            if not is_small(meaning):
-                meaning = variable(_OPAQUE + label)
+            if variables(meaning) or not is_small(meaning):
+                meaning = _opaque(assigned, 2 * label + 1)
             yield after, Situation(facts, {**meanings, assigned: meaning}, situation.placed)
 
 
-def _all_joined(here: tuple[Situation, ...], layout: LinkLayout) -> Situation:
+def _all_joined(here: tuple[Situation, ...], label: Label, layout: LinkLayout) -> Situation:
+    """Return what is known in all situations; what variables stand for where that is the same."""
     facts = reduce(Facts.met, (each.facts for each in here))
     meanings = {
         assigned: meaning
-        for assigned, meaning in here[0].meanings.items()
         if all(each.meanings.get(assigned) is meaning for each in here)
+        else _opaque(assigned, 2 * label)
+        for assigned, meaning in here[0].meanings.items()
     }
     return Situation(facts, meanings, tuple(place(facts, layout)))
