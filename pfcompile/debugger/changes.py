@@ -19,7 +19,9 @@ _SMALL: Final = 10
 def changes(before: View, after: View) -> Iterator[str]:
     """Yield what a run has changed, a line each: registers, stack, packet, maps, lines printed."""
     access = after.access
+    is_written = False
     if access is not None and after.steps == before.steps + 1:
+        is_written = access.writes
         verb = "writes" if access.writes else "reads"
         data = after.packet[access.offset : access.offset + access.size]
         yield f"{verb} pkt[{access.offset}:{access.size}] = {shown_bytes(data)}"
@@ -28,7 +30,8 @@ def changes(before: View, after: View) -> Iterator[str]:
             note = f", {new.note}" if new.note else ""
             yield f"{new.name}: {number(old.value)} -> {number(new.value)}{note}"
     yield from _stack(before, after)
-    yield from _differences("pkt", before.packet, after.packet)
+    if not is_written:
+        yield from _differences("pkt", before.packet, after.packet)
     yield from _maps(before, after)
     first = len(before.printed) if before.printed == after.printed[: len(before.printed)] else 0
     for line in after.printed[first:]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.debugger import text
 from pfcompile.debugger.expressions import parse
 from pfcompile.debugger.mistakes import Mistake
-from pfcompile.debugger.terms import entries_of
+from pfcompile.debugger.terms import entries_of, spans_of
 from pfcompile.names.spelling import nearest
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def find(name: str) -> Command:
         return begun[0]
     if begun:
         raise Mistake(f"'{name}' could be {' or '.join(each.name for each in begun)}")
-    close = nearest(name, BY_NAME)
+    close = nearest(name, [each.name for each in COMMANDS])
     if close:
         raise Mistake(f"unknown command '{name}'", f"did you mean {' or '.join(close)}?")
     raise Mistake(f"unknown command '{name}'", "`help` lists the commands")
@@ -237,21 +237,22 @@ def _split_condition(rest: str) -> tuple[str, str, str]:
 def _place(session: Session, place: str) -> tuple[Callable[[Code], frozenset[int]], str]:
     """Return what tells the instructions of a place, and its name.
 
-    It is the number of an instruction, or a term of the expression.
+    It is the number of an instruction, or else a term of the expression; quotes make it a term.
 
     Raises:
         Mistake: There is no such place.
     """
     here = session.code
-    if _NUMBER.fullmatch(place) is not None:
-        number = _count(place, "break N")
-        if number >= len(here.lines) or here.lines[number] is None:
-            last = len(here.lines) - 1
-            raise Mistake(f"no instruction begins at {number}", f"instructions: 0 to {last}")
+    is_number = _NUMBER.fullmatch(place) is not None
+    number = _count(place, "break N") if is_number else 0
+    if is_number and number < len(here.lines) and here.lines[number] is not None:
         only = frozenset((number,))
         # In the program for another link type it is another one.
         name = f"{text.INSTRUCTION} {number}"
         return lambda code: only if code is here else frozenset(), name
+    if is_number and not spans_of(place, here.text):
+        last = len(here.lines) - 1
+        raise Mistake(f"no instruction begins at {number}", f"instructions: 0 to {last}")
     term = place.strip("\"'")
     known = {here: _entries(term, session)}
 
@@ -314,6 +315,7 @@ def _list(shell: Shell, rest: str) -> Iterator[str]:
 
 def _info(shell: Shell, rest: str) -> Iterable[str]:
     word, _, more = rest.partition(" ")
+    word = _TOPIC_ALIASES.get(word, word)
     topic = _chosen(word, _TOPICS, f"info {'|'.join(_TOPICS)}")
     if topic != "packet":
         _none(more, f"info {topic}")
@@ -340,8 +342,10 @@ _TOPICS: Final[Mapping[str, Callable[[Shell, str], Iterable[str]]]] = {
     "stack": lambda shell, _: text.stack_lines(shell.view),
 }
 
+_TOPIC_ALIASES: Final = {"breakpoints": "breaks", "regs": "registers"}
 
-def _help(_console: Shell, rest: str) -> Iterator[str]:
+
+def _help(_shell: Shell, rest: str) -> Iterator[str]:
     if rest:
         command = find(rest.split(maxsplit=1)[0])
         yield f"{command.usage}: {command.help}"
@@ -383,7 +387,7 @@ COMMANDS: Final = (
     ),
     Command(
         "continue [N|all]",
-        "run to a breakpoint or the verdict; from there, on the next packet",
+        "run to a breakpoint or the verdict, then on the next packet",
         _continue,
         ("c", "run", "r"),
         moves=True,
@@ -392,7 +396,7 @@ COMMANDS: Final = (
     Command("start", "go back to the packet's first instruction", _start),
     Command(
         "next-packet [match|no-match]",
-        "go to the next packet, or the next that matches or does not",
+        "go to the next packet, or to one that matches or does not",
         _next,
         ("n", "np"),
         moves=True,
@@ -408,10 +412,11 @@ COMMANDS: Final = (
     Command("select N", "go to packet N", _select),
     Command(
         "break N|TERM|if COND",
-        "stop at instruction N, where a term of the expression begins, or when COND begins to hold",
+        "stop at an instruction, a term, or where a condition holds",
         _break,
         ("b",),
-        more="break 7, break port 443, break if A == 0x800, break 7 if X > 20\n"
+        more="A condition alone stops where it begins to hold; with a place, it must hold there.\n"
+        "break 7, break port 443, break if A == 0x800, break 7 if X > 20\n"
         "Without anything it is for the instruction that comes next.\n" + _ABOUT_EXPRESSIONS,
     ),
     Command(
@@ -422,12 +427,12 @@ COMMANDS: Final = (
     ),
     Command("delete [N]", "delete breakpoint N, or all", _delete, ("d",)),
     Command(
-        f"info {'|'.join(_TOPICS)}",
-        "show what there is",
+        "info TOPIC",
+        f"show {', '.join(_TOPICS)}",
         _info,
         ("i",),
-        more="info packet [OFFSET [COUNT]]: the last instruction's bytes are in brackets.\n"
-        "info registers: a * is at those that changed since the last stop.\n",
+        more="info registers: a * is at those that changed since the last stop.\n"
+        "info packet [OFFSET [COUNT]]: the last instruction's bytes are in brackets.\n",
     ),
     Command("list [N]", "show the program around instruction N", _list, ("l",)),
     Command("print EXPR", "show the value of EXPR", _print, ("p",), more=_ABOUT_EXPRESSIONS),
