@@ -142,7 +142,7 @@ def measure_reports(cable: Pair, packets: int) -> None:
             sent = time.perf_counter() - began
             read = 0
             reading = time.perf_counter()
-            while found := reports.read(0.5):
+            while found := reports.read(0.5, 1024):
                 read += len(found)
                 last = time.perf_counter()
             counted = session.counters()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TURN_SECONDS: Final = 0.2
 """A signal that asks for something is obeyed so soon."""
+_BATCH: Final = 1024
 _LIVE_SECONDS: Final = 1.0
 _ENDED: Final = "somebody has detached it, or what it was attached to has gone"
 
@@ -96,7 +97,7 @@ class Running:
                     # counted is going to be reported.
                     with suppress(KernelError):
                         self._session.detach()
-                self._take()
+                    self._take(until=None)
         except BrokenPipeError:
             pass  # whoever reads has had enough, as with `| head`
         finally:
@@ -105,25 +106,26 @@ class Running:
     def _watch(self) -> None:
         while not self._waiter.is_stopped:
             self._waiter.wait(_TURN_SECONDS)
-            self._take()
+            self._take(until=time.monotonic() + _TURN_SECONDS)
             if time.monotonic() - self._attended >= _TURN_SECONDS or self._asked_for:
                 self._attended = time.monotonic()
                 self._attend()
                 if not self._session.is_attached():
                     raise KernelError(_ENDED, errno.ENOLINK)
 
-    def _take(self) -> None:
-        """Hand on the packets that are there."""
+    def _take(self, until: float | None) -> None:
+        """Hand on the packets that are there, or as many as go until a time."""
         if self._reports is None or self._sink is None:
             return
-        packets = self._reports.read(0)
-        if self._left is not None:
-            packets = packets[: self._left]
-            self._left -= len(packets)
-            if not self._left:
-                self._waiter.stop()
-        if packets:
+        while self._left != 0 and (packets := self._reports.read(0, _BATCH)):
+            if self._left is not None:
+                packets = packets[: self._left]
+                self._left -= len(packets)
+                if not self._left:
+                    self._waiter.stop()
             self._sink.take(packets)
+            if until is not None and time.monotonic() > until:
+                break
 
     def _close(self) -> None:
         """End the output, and say what was counted."""

@@ -182,10 +182,17 @@ class Reports:
         """Return a descriptor that can be read when there are packets, or after `stop`."""
         return self._events.fileno()
 
-    def read(self, timeout: float | None = None) -> list[ReportedPacket]:
-        """Return what is there; where nothing is, wait for it up to `timeout` seconds."""
+    def read(self, timeout: float | None = None, most: int | None = None) -> list[ReportedPacket]:
+        """Return what is there; where nothing is, wait for it.
+
+        Args:
+            timeout: Seconds to wait; None for any time. Afterwards there may be nothing, as after
+                `stop`.
+            most: So many packets at most; None for all.
+        """
+        events = self._events.read(timeout, most)
         offset = _since_1970()
-        return [self._packet(event.data, offset) for event in self._events.read(timeout)]
+        return [self._packet(event.data, offset) for event in events]
 
     def stop(self) -> None:
         """End iterating and waiting for good; a signal handler or another thread may call this."""
