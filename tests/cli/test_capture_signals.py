@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import struct
 import subprocess
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pfcompile import read
 from tests.cli.capturing import (
     COMMAND,
     PROJECT,
@@ -102,6 +104,36 @@ def test_the_filter_is_exchanged(cable: Pair, sender: socket.socket, tmp_path: P
         status, _, _ = running.end()
     assert status == 0
     assert packets_of(path) == [udp(53, b"one"), udp(54, b"two"), udp(54, b"three")]
+
+
+def test_a_pcapng_file_says_which_filter_each_packet_passed(
+    cable: Pair, sender: socket.socket, tmp_path: Path
+) -> None:
+    """With another filter another section begins; others' readers take such files."""
+    path, text = tmp_path / "out.pcapng", tmp_path / "filter"
+    text.write_text("udp port 53", encoding="utf-8")
+    with capture(cable, "-U", "-F", str(text), "-w", str(path)) as running:
+        sender.send(udp(53, b"one"))
+        wait_until(lambda: b"one" in path.read_bytes())
+        text.write_text("udp port 54", encoding="utf-8")
+        running.process.send_signal(signal.SIGHUP)
+        assert next_line(running).startswith("filtering with")
+        sender.send(udp(54, b"two"))
+        sender.send(udp(54, b"three"))
+        assert running.end()[0] == 0
+    frames = [udp(53, b"one"), udp(54, b"two"), udp(54, b"three")]
+    assert packets_of(path) == frames
+    assert [data for _, data in read(path)] == frames
+    content = path.read_bytes()
+    parts = [b"udp port 53", b"one", b"udp port 54", b"two", b"three"]
+    places = [content.index(part) for part in parts]
+    assert places == sorted(places)
+    assert content.count(b"udp port 5") == 2
+    if shutil.which("tcpdump") is not None:
+        done = subprocess.run(
+            ["tcpdump", "-n", "-r", str(path)], capture_output=True, text=True, check=True
+        )
+        assert len(done.stdout.splitlines()) == 3
 
 
 def test_no_packet_is_unfiltered_while_the_filter_is_exchanged(

@@ -127,6 +127,7 @@ class Files:
         self._ends_of = _ENDS[self._format]
         self._number = 0
         self._files = 0
+        self._told_filters: list[str] = []
         self._began = time.time_ns()
         self._begin(int(time.time()))
 
@@ -149,6 +150,12 @@ class Files:
 
     def take(self, _source: Source, records: memoryview) -> None:
         """Write records; raises CaptureError, BrokenPipeError."""
+        if self._format is RecordFormat.PCAPNG and self._filters() != self._told_filters:
+            # What is told of an interface holds to its section's end: with another filter, another
+            # section begins.
+            header = self._header()
+            self._size += len(header)
+            self._output.write(header)
         self._size += len(records)
         self._output.write_run(records, self._ends_of)
 
@@ -190,19 +197,23 @@ class Files:
         self._output.write(header)
         self._output.flush()  # a file has its header from the beginning, or cannot be written
 
+    def _filters(self) -> list[str]:
+        return [source.plan.text for source in self._sources]
+
     def _header(self) -> bytes:
         first = self._sources[0]
+        self._told_filters = self._filters()
         if self._format is RecordFormat.PCAP:
             linktype = first.ring.link_type.linktype
             return pcap.encode_header(NANOSECOND_DIALECT, linktype, first.plan.snaplen)
         system = f"{os.uname().sysname} {os.uname().release}"
         header = description.section(f"pfcompile {__version__}", system, self._comments)
-        for source in self._sources:
+        for source, text in zip(self._sources, self._told_filters, strict=True):
             described = description.Described(
                 source.ring.interface.name,
                 source.ring.link_type.linktype,
                 source.plan.snaplen,
-                source.plan.text.strip(),
+                text.strip(),
             )
             header += description.interface(described, system)
         return header
