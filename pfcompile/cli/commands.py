@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "attach": "Attach a filter at XDP, tc, a cgroup or a socket: drop, pass, count, report.",
     "map": "Change the sets of addresses that attached filters look into.",
     "explain": "Say what an expression means, in words, with warnings.",
+    "why": "Say why a packet of a capture matches, or does not.",
     "prove": "Say how two filters are related, for all packets.",
     "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",
     "asm": "Assemble a program, classic or extended.",

@@ -13,7 +13,7 @@ from pfcompile.captures.filtering import check_link_type
 from pfcompile.captures.inputs import name_of
 from pfcompile.captures.reader import open_source, read_records
 from pfcompile.cbpf.generate import generate
-from pfcompile.errors import CaptureError
+from pfcompile.errors import CaptureError, MissingExtraError
 from pfcompile.explain.remembering import Remembering
 from pfcompile.explain.why_bytes import Read, Reader, ranges
 from pfcompile.explain.why_fields import FieldNames
@@ -69,7 +69,6 @@ def why(
         FilterError: The expression is wrong for the packet's link type.
         CaptureError: There is no such packet, or the capture cannot be read, or is damaged before
             it.
-        MissingExtraError: A change is wanted, and z3 is not installed.
     """
     record = find_packet(source, number)
     dlt = record.interface.dlt
@@ -122,7 +121,7 @@ def why_packet(
         change_seconds: As for `why`.
 
     Raises:
-        FilterError, MissingExtraError: As `why`.
+        FilterError: As `why`.
         ValueError: There is no such link type.
     """
     dlt = link_types.number(link_type)
@@ -260,8 +259,11 @@ def _changes(
     graph: Graph, packet: bytes, wire_length: int, names: FieldNames, seconds: float
 ) -> tuple[Change | None, Change | None, str]:
     """Return the smallest change, the plain one, and why there is none."""
-    from pfcompile.prove.change import smallest_change  # noqa: PLC0415 - z3 is an extra
-    from pfcompile.prove.result import Undecided  # noqa: PLC0415 - the same
+    try:
+        from pfcompile.prove.change import smallest_change  # noqa: PLC0415 - z3 is an extra
+        from pfcompile.prove.result import Undecided  # noqa: PLC0415 - the same
+    except MissingExtraError as error:
+        return None, None, str(error)
 
     program = generate(without_marks(graph), snaplen=1, longest=None)
     found = smallest_change(program, packet, wire_length, timeout_ms=int(1000 * seconds))
