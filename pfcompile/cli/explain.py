@@ -42,6 +42,29 @@ _DEFAULT_LINK_TYPE: Final = "EN10MB"
     show_default=True,
     help="What to print: text for people, JSON for editors.",
 )
+@click.option(
+    "-r",
+    "inputs",
+    multiple=True,
+    metavar="IN",
+    help="Count, in these captures or folders, how many packets came to each term and test.",
+)
+@click.option("-O", "no_optimize", is_flag=True, help="With -r: count the graph as written.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "native", "interp"]),
+    default="auto",
+    show_default=True,
+    help="With -r: what counts; auto goes by the size.",
+)
+@click.option(
+    "-j",
+    "jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="With -r: count with N threads, where native code does.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if there is a warning.")
 @click.option("--code", "wanted", metavar="CODES", help="Only these, as in PF111,PF112.")
 @click.option("--ignore", "unwanted", metavar="CODES", help="All but these.")
@@ -65,6 +88,10 @@ def command(
     savefile_: bool,
     protochain_headers: int,
     format_name: str,
+    inputs: tuple[str, ...],
+    no_optimize: bool,
+    engine: str,
+    jobs: int,
     strict: bool,
     wanted: str | None,
     unwanted: str | None,
@@ -74,6 +101,9 @@ def command(
 ) -> None:
     """Explain EXPR: how it is read, what each term looks for, and what may surprise.
 
+    With -r, count instead what it did with captures: how many packets came to each term and to each
+    test, and where they were turned away.
+
     Warnings have codes, which docs/warnings.md describes. Some are decided by proofs, with z3.
 
     Exit status: 0; 1 with --strict where there is a warning; 2 for a bad expression.
@@ -81,6 +111,26 @@ def command(
     common.need_standard_output()
     codes = _codes(wanted, unwanted)
     text = common.expression(words, file)
+    if inputs:
+        if link_type is not None or netmask is not None or live or strict or notes or wanted:
+            raise click.UsageError(
+                "-r counts by the link types of the captures, and gives no warnings: "
+                "leave out -y, -m, --live, --strict, --code and --notes"
+            )
+        from pfcompile.cli.explaining.hits import Request  # noqa: PLC0415 - as below
+
+        Request(
+            inputs=inputs,
+            text=text,
+            optimize=not no_optimize,
+            snaplen=snaplen,
+            resolver=common.resolver(no_names=no_names),
+            protochain_headers=protochain_headers,
+            engine=engine,
+            jobs=jobs,
+            format_name=format_name,
+        ).run()
+        return
     try:
         from pfcompile.explain import explain  # noqa: PLC0415 - --help needs none of it
 
