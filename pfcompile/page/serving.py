@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 from contextlib import closing, suppress
@@ -76,12 +77,15 @@ def serve(port: int, usual: Filter, state: str, when_ready: Callable[[Address], 
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",
             access_log=False,
             server_header=False,
             proxy_headers=False,
             limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=_PATIENCE,
         )
+        # It warns of workers that are ended with the loop.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         server = _Server(config, lambda: when_ready(address))
         with suppress(KeyboardInterrupt):  # uvicorn ends by it, and then raises it again
             server.run([listening])
