@@ -8,6 +8,7 @@ cannot be written; 2 for a bad expression or usage; 130 when a second signal bro
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from contextlib import suppress
@@ -86,6 +87,12 @@ _MOST_WORKERS: Final = 256
     help="With -C, write the first of N files again; with -G, end behind N.",
 )
 @click.option(
+    "-z",
+    "after",
+    metavar="COMMAND",
+    help="With -C or -G, run COMMAND on each file that is complete, as `-z gzip`.",
+)
+@click.option(
     "--format", "form", type=click.Choice([each.value for each in Format]), help="Format of OUT."
 )
 @click.option("--comment", "comments", multiple=True, metavar="TEXT", help="Comment on it, pcapng.")
@@ -116,6 +123,7 @@ def command(
     file_bytes: int | None,
     seconds: int | None,
     files: int | None,
+    after: str | None,
     form: str | None,
     comments: tuple[str, ...],
     worker_count: int,
@@ -138,6 +146,7 @@ def command(
     rotation = Rotation(file_bytes, seconds, files)
     chosen = _format(path, form, comments)
     _check_output(path, rotation, worker_count)
+    _check_command(after, rotation)
     text = common.expression(words, file)
     at_once = unbuffered or not _is_file(path)
     plan = Plan(
@@ -160,7 +169,14 @@ def command(
         sources = [source for each in opened for source in each]
         try:
             sinks = [
-                _sink(path, each, rotation, comments, f".{number}" if worker_count > 1 else "")
+                _sink(
+                    path,
+                    each,
+                    rotation,
+                    comments=comments,
+                    suffix=f".{number}" if worker_count > 1 else "",
+                    after=after,
+                )
                 for number, each in enumerate(opened)
             ]
             again = None if file == STANDARD_OUTPUT else file
@@ -228,12 +244,14 @@ def _sink(
     path: str | None,
     sources: list[Source],
     rotation: Rotation,
+    *,
     comments: tuple[str, ...],
     suffix: str,
+    after: str | None,
 ) -> Sink:
     if path is None:
         return Lines()
-    return Files(path, sources, rotation, comments=comments, suffix=suffix)
+    return Files(path, sources, rotation, comments=comments, suffix=suffix, after=after)
 
 
 def _format(path: str | None, form: str | None, comments: tuple[str, ...]) -> RecordFormat:
@@ -259,6 +277,16 @@ def _check_output(path: str | None, rotation: Rotation, worker_count: int) -> No
         raise click.UsageError("-C, -G and --fanout write several files: name them with -w")
     if rotation.files is not None and not rotation.is_wanted:
         raise click.UsageError("-W counts the files of -C or -G")
+
+
+def _check_command(after: str | None, rotation: Rotation) -> None:
+    """Raise UsageError for a command that cannot be run on files."""
+    if after is None:
+        return
+    if not rotation.is_wanted:
+        raise click.UsageError("-z runs a command on the files of -C or -G")
+    if shutil.which(after) is None:
+        raise click.UsageError(f"-z: there is no command '{after}'")
 
 
 def _check_link_types(names: tuple[str, ...]) -> None:

@@ -15,7 +15,16 @@ import pytest
 from scapy.all import PcapNgReader, RawPcapReader
 
 from pfcompile import read
-from tests.cli.capturing import COMMAND, PROJECT, SECONDS, capture, counts, packets_of, run
+from tests.cli.capturing import (
+    COMMAND,
+    PROJECT,
+    SECONDS,
+    capture,
+    counts,
+    packets_of,
+    run,
+    wait_until,
+)
 from tests.kernel.namespaces import LEFT, Pair, pair, raw_sender, udp
 from tests.kernel.sending import BATCH, send, wanted
 
@@ -139,6 +148,22 @@ def test_files_by_size_are_cut_where_tcpdump_cuts_them(
     assert [packet for file in files for packet in packets_of(file)] == frames
     # A packet is written as long as there are not yet more bytes than that.
     assert {file.stat().st_size for file in files[:-1]} == {24 + RECORD * (10216 // RECORD + 1)}
+
+
+def test_a_command_is_run_on_each_file_that_is_complete(
+    cable: Pair, sender: socket.socket, tmp_path: Path
+) -> None:
+    frames = numbered(500)
+    out = tmp_path / "out.pcap"
+    with capture(cable, "-C", "10k", "-z", "gzip", "-w", str(out), "udp port 53") as running:
+        for frame in frames:
+            sender.send(frame)
+        assert running.end()[0] == 0
+    names = ["out.pcap.gz", *(f"out.pcap{n}.gz" for n in range(1, 100))]
+    wait_until(lambda: all(path.suffix == ".gz" for path in tmp_path.iterdir()))
+    files = [tmp_path / name for name in names if (tmp_path / name).exists()]
+    assert len(files) == len(list(tmp_path.iterdir())) > 3
+    assert [data for file in files for _, data in read(file)] == frames
 
 
 def test_the_first_file_by_size_is_written_again(
@@ -318,6 +343,8 @@ def test_as_many_packets_as_can_be_sent(cable: Pair, sender: socket.socket, tmp_
         (("-G", "1", "-w", "-"), "-w"),
         (("--fanout", "2"), "-w"),
         (("-W", "3", "-w", "x.pcap"), "-C or -G"),
+        (("-z", "gzip", "-w", "x.pcap"), "on the files of -C or -G"),
+        (("-C", "1", "-z", "no-such-command", "-w", "x.pcap"), "there is no command"),
         (("-C", "0", "-w", "x.pcap"), "is no size"),
         (("-C", "1t", "-w", "x.pcap"), "is no size"),
         (("--comment", "x", "-w", "x.pcap"), "write pcapng"),

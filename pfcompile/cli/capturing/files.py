@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -13,6 +14,7 @@ from pfcompile.captures.output import STANDARD_OUTPUT, Output
 from pfcompile.captures.records import NANOSECONDS, Interface, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import NANOSECOND_DIALECT
+from pfcompile.errors import CaptureError
 from pfcompile.kernel.blocks import NO_LIMIT, PCAP_RECORD, RecordFormat
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class Files:
         *,
         comments: Sequence[str] = (),
         suffix: str = "",
+        after: str | None = None,
     ) -> None:
         """Begin the first file.
 
@@ -117,12 +120,15 @@ class Files:
             rotation: When there is another file.
             comments: On the capture as a whole, in pcapng.
             suffix: Is put behind all names.
+            after: A command that is run with the name of each file that is complete.
         """
         self.path = path
         self._sources = sources
         self._rotation = rotation
         self._comments = comments
         self._suffix = suffix
+        self._after = after
+        self._commands: list[subprocess.Popen[bytes]] = []
         self._format = sources[0].plan.format
         self._ends_of = _ENDS[self._format]
         self._number = 0
@@ -186,6 +192,20 @@ class Files:
                 block = description.statistics(source.number, self._began, now, counts)
                 self._output.write(block)
         self._output.close()
+        if self._after is not None:
+            self._run(self._after, self._output.path)
+
+    def _run(self, command: str, path: str) -> None:
+        """Begin to run a command on a file; nobody waits for its end."""
+        self._commands = [each for each in self._commands if each.poll() is None]
+        try:
+            # In a session of its own, so that what interrupts the capture leaves it alone.
+            process = subprocess.Popen(  # noqa: S603 - the user's own command
+                [command, path], stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            raise CaptureError(f"cannot run {command} on it: {error.strerror}", path) from error
+        self._commands.append(process)
 
     def _begin(self, second: int) -> None:
         name = self._rotation.name(self.path, self._number, second) + self._suffix
