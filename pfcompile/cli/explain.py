@@ -200,7 +200,8 @@ def _print(
         return
     from pfcompile.cli.explaining.text import print_explanation  # noqa: PLC0415 - loads rich
 
-    print_explanation(explanation, [each for each in chosen if notes or _is_warning(each)])
+    shown = [each for each in chosen if notes or _is_warning(each)]
+    print_explanation(explanation, shown, len(chosen) - len(shown))
 
 
 def _print_error(error: FilterError) -> None:

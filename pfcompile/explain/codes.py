@@ -63,6 +63,7 @@ CODES: Final = (
     Code("PF134", "ports behind IPv6 extension headers", _NOTE, quirks=(7,)),
     Code("PF135", "protocols and fragments", _NOTE, quirks=(7,)),
     Code("PF136", "`protochain` elsewhere", quirks=(6,)),
+    Code("PF137", "`not` and what is not looked into", _NOTE, quirks=(7,)),
     Code("PF141", "offsets move along the text", quirks=(5,)),
     Code("PF142", "MPLS inside a tunnel", quirks=(29,)),
     Code("PF151", "the word for another link type"),

@@ -10,7 +10,8 @@ from pfcompile.errors import FilterError
 from pfcompile.explain.checks import CHECKS
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Explanation, FilterWarning, Level, Term
-from pfcompile.explain.proofs import LONGEST_FOR_CUTS, SECONDS, depends_on_optimiser, find
+from pfcompile.explain.filters import depends_on_optimiser
+from pfcompile.explain.proofs import SECONDS, find
 from pfcompile.explain.remembering import Remembering
 from pfcompile.explain.runs import LONG, runs_of
 from pfcompile.explain.subject import Subject, is_inherited, qualifier_words
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 CUT_SECONDS: Final = 0.3
 """How long is looked for packets that are cut off: it is only for a note."""
+
+LONGEST_FOR_CUTS: Final = 120
+"""Instructions of the unoptimised program, above which it is not looked for them."""
 
 _ORDER: Final = {Level.WARNING: 0, Level.NOTE: 1}
 
@@ -73,18 +77,23 @@ def explain(
     """
     names = Remembering(SystemResolver() if resolver is None else resolver)
     # Compiling says what is wrong with an expression, in the words of every other command.
-    program = compile_text(
-        text,
-        link_type,
-        snaplen,
-        netmask=netmask,
-        optimize=False,
-        live=live,
-        savefile=savefile,
-        resolver=names,
-        protochain_headers=protochain_headers,
-        max_instructions=None,
-    )
+    try:
+        program = compile_text(
+            text,
+            link_type,
+            snaplen,
+            netmask=netmask,
+            optimize=False,
+            live=live,
+            savefile=savefile,
+            resolver=names,
+            protochain_headers=protochain_headers,
+            max_instructions=None,
+        )
+    except FilterError as error:
+        if error.hint is None and " on DLT_" in error.message:
+            error.hint = "is it the right link type? -y, or link_type=, says another"
+        raise
     options = Options(
         dlt=program.dlt,
         resolver=names,

@@ -75,7 +75,7 @@ class Tried:
     """A usual packet, made up, and what the filter does with it.
 
     Attributes:
-        name: What it is: "TCP to port 22 (ssh)".
+        name: What it is: "TCP port 22 (ssh)".
         matches: Whether the filter takes it.
     """
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.explain.subject import is_inherited, qualifier_words
+from pfcompile.explain.subject import is_inherited, moves, operands, qualifier_words
+from pfcompile.lower.context import Source
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction
 
@@ -21,6 +22,25 @@ LONG: Final = 6
 _MOVED_AT_RUN_TIME: Final = frozenset({"geneve", "vxlan"})
 
 
+class Step(NamedTuple):
+    """One level of the way down to a term.
+
+    Attributes:
+        chain: The chain that is gone through.
+        operand: Which of its operands, the first being 0.
+        negated: Whether an odd number of `not` stands before the chain.
+    """
+
+    chain: tree.Chain
+    operand: int
+    negated: bool
+
+    def junction(self, operand: int) -> Junction:
+        """Return what joins an operand to those before it, with `not` taken into the chain."""
+        written = self.chain.links[max(operand, 1) - 1].junction
+        return _opposite(written) if self.negated else written
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One term, or a list of them.
@@ -29,22 +49,28 @@ class Run:
         spans: Where its primitives stand.
         span: All of it.
         negated: Whether an odd number of `not` stands before it.
-        junction: What joins it to its neighbours, `not` taken into account; None where it stands
-            alone.
+        way: The way down to it from the whole expression.
         can_be_taken: Whether it can be taken as true or false: not where what follows depends on
             what it reads.
+        moves: Whether it moves what is looked for to its right, so that it says something even
+            where it makes no difference itself.
         is_protocol: Whether it is the keyword of a protocol.
-        written: It with the qualifiers that it inherits, or None where it has its own.
+        written: It, with the qualifiers that it inherits.
     """
 
     spans: frozenset[Span]
     span: Span
     negated: bool
-    junction: Junction | None
+    way: tuple[Step, ...]
     can_be_taken: bool
+    moves: bool
     is_protocol: bool
-    written: str | None
-    place: Span
+    written: str
+
+    @property
+    def junction(self) -> Junction | None:
+        """What joins it to its neighbours, `not` taken into account; None where it is alone."""
+        return self.way[-1].junction(self.way[-1].operand) if self.way else None
 
     @property
     def neutral(self) -> bool:
@@ -53,71 +79,107 @@ class Run:
         return holds != self.negated
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A part of an expression as it lies to a term outside of it.
+
+    Attributes:
+        span: Where it stands.
+        written: It, with what it inherits.
+        is_needed: Whether both must hold (`and`), or either (`or`).
+    """
+
+    span: Span
+    written: str
+    is_needed: bool
+
+
+def beside(subject: Subject, term: Run, other: Run) -> Beside:
+    """Return the largest part with `other` in it that is joined with a part with `term` in it."""
+    for mine, its in zip(term.way, other.way, strict=False):
+        if mine.operand == its.operand:
+            continue
+        parts = operands(mine.chain)
+        first = last = its.operand
+        junction = mine.junction(max(mine.operand, its.operand))
+        if its.operand < mine.operand:
+            # What is joined by the same word to the left is a part each; what stands left of
+            # another word is one part.
+            begin = mine.operand
+            while begin > 1 and mine.junction(begin - 1) is junction:
+                begin -= 1
+            if its.operand < begin:
+                first, last = 0, begin - 1
+        span = parts[first].span.to(parts[last].span)
+        written = _written(subject, parts[first]) if first == last else subject.balanced(span)
+        is_compound = first != last or isinstance(parts[first], tree.Chain | tree.Not)
+        if mine.negated:
+            written = f"not ({written})" if is_compound else f"not {written}"
+        return Beside(span, written, junction is Junction.AND)
+    raise AssertionError  # Two terms part somewhere.
+
+
+def _written(subject: Subject, node: tree.Expression) -> str:
+    """Return an operand with the qualifiers that it inherits."""
+    match node:
+        case tree.Qualified(qualifiers=tree.Qualifiers() as qualifiers) if is_inherited(node):
+            return f"{qualifier_words(qualifiers)} {subject.quoted(node.span)}"
+        case tree.Not(operand=inner) if is_inherited(inner):
+            return f"not {_written(subject, inner)}"
+        case _:
+            return subject.balanced(node.span)
+
+
 def runs_of(subject: Subject) -> list[Run]:
     """Return the terms of an expression, from left to right."""
-    live = subject.options.source.name == "LIVE"
-    return [
-        _run(subject, group, negated=negated, junction=junction, live=live)
-        for group, negated, junction in _groups(subject.expression, None, negated=False)
-    ]
+    return [_run(subject, *group) for group in _groups(subject.expression, (), negated=False)]
 
 
 def _run(
-    subject: Subject,
-    group: list[tree.Primitive],
-    *,
-    negated: bool,
-    junction: Junction | None,
-    live: bool,
+    subject: Subject, group: list[tree.Primitive], way: tuple[Step, ...], negated: bool
 ) -> Run:
     first, last = group[0], group[-1]
-    span = first.span.to(last.span)
-    tunnel = isinstance(first, tree.Encapsulation) and (
+    live = subject.options.source is Source.LIVE
+    at_run_time = isinstance(first, tree.Encapsulation) and (
         first.word in _MOVED_AT_RUN_TIME or (live and first.word == "vlan")
     )
-    written = None
-    if len(group) == 1 and is_inherited(first):
-        assert isinstance(first, tree.Qualified)
-        assert first.qualifiers is not None
-        written = f"{qualifier_words(first.qualifiers)} {subject.quoted(first.span)}"
+    span = first.span.to(last.span)
     return Run(
         frozenset(node.span for node in group),
         span,
         negated,
-        junction,
-        not tunnel,
+        way,
+        not at_run_time,
+        moves(first),
         isinstance(first, tree.Abbreviation),
-        written,
-        span,
+        _written(subject, first) if len(group) == 1 else subject.quoted(span),
     )
 
 
-_Group = tuple[list[tree.Primitive], bool, Junction | None]
+_Group = tuple[list[tree.Primitive], tuple[Step, ...], bool]
 
 
-def _groups(node: tree.Expression, junction: Junction | None, *, negated: bool) -> Iterator[_Group]:
-    """Yield primitives, long lists together, whether negated, and what joins them."""
+def _groups(node: tree.Expression, way: tuple[Step, ...], *, negated: bool) -> Iterator[_Group]:
+    """Yield primitives, long lists together, with the way to them and whether they are negated."""
     match node:
         case tree.Chain(first=first, links=links):
             joined = [tree.Link(links[0].junction, first), *links]
             i = 0
             while i < len(joined):
                 end = _end_of_list(joined, i)
-                link = joined[i]
-                # Under `not`, `a and b` is `not a or not b`.
-                here = _opposite(link.junction) if negated else link.junction
+                operand = joined[i].operand
+                here = (*way, Step(node, i, negated))
                 if end - i > LONG:
                     group = [_positive(each.operand) for each in joined[i:end]]
-                    is_not = isinstance(link.operand, tree.Not)
-                    yield group, negated != is_not, here
+                    yield group, here, negated != isinstance(operand, tree.Not)
                     i = end
                 else:
-                    yield from _groups(link.operand, here, negated=negated)
+                    yield from _groups(operand, here, negated=negated)
                     i += 1
         case tree.Not(operand=operand):
-            yield from _groups(operand, junction, negated=not negated)
+            yield from _groups(operand, way, negated=not negated)
         case _:
-            yield [node], negated, junction
+            yield [node], way, negated
 
 
 def _end_of_list(links: list[tree.Link], start: int) -> int:
@@ -135,8 +197,9 @@ def _alike(a: tree.Link, b: tree.Link) -> bool:
     ):
         return False
     match _inner(a.operand), _inner(b.operand):
-        case tree.Qualified(qualifiers=x, identifier=one), tree.Qualified(
-            qualifiers=y, identifier=other
+        case (
+            tree.Qualified(qualifiers=x, identifier=one),
+            tree.Qualified(qualifiers=y, identifier=other),
         ):
             return x == y and type(one) is type(other)
         case _:

@@ -82,6 +82,12 @@ class Subject:
         part = " ".join(self.text[span.start : span.end].split())
         return part if len(part) <= 48 else f"{part[:24]} ... {part[-19:]}"
 
+    def balanced(self, span: Span) -> str:
+        """Return a part of the text as `quoted` does, with the parentheses that it lacks."""
+        part = self.quoted(span)
+        missing = part.count("(") - part.count(")")
+        return "(" * max(0, -missing) + part + ")" * max(0, missing)
+
     def carries(self, occurrence: Occurrence, protocol: int) -> bool:
         """Return whether a packet can have a protocol where `occurrence` looks for it."""
         return can_carry(self.at(occurrence), protocol)

@@ -156,7 +156,8 @@ class _Writer:
             case tree.Accessor(proto=proto, index=index, size=size):
                 name = self.link if proto is Proto.LINK else proto.value
                 tail = "" if size == 1 else f":{size}"
-                return f"{name}[{_bare(self.arithmetic(index), index)}{tail}]"
+                inner = self.arithmetic(index)
+                return f"{name}[{inner if tail else _bare(inner, index)}{tail}]"
             case tree.Negate(operand=operand):
                 return f"(-{self.arithmetic(operand)})"
             case tree.Binary(op=op, left=left, right=right):

@@ -18,21 +18,26 @@ number of `same as:`, other spellings that must give the same program.
 Sections are named by stage. `lowered` is the graph before the passes, the name of a pass what that
 pass alone makes of it, `optimised` the graph after all of them; `cbpf` is the program,
 `unoptimised` the program without the passes, `error` what is said instead; any format of `--format`
-is the program in it. A case may begin with a section `graph` instead of a filter: then the passes
-get that graph.
+is the program in it. `explained` is what `pfcompile explain` prints, `warned` the warnings below it
+alone, and `noted` its notes. A case may begin with a section `graph` instead of a filter: then the
+passes get that graph.
 """
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.check import check as check_program
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.listing import tcpdump
+from pfcompile.cli.explaining.text import print_explanation, print_warnings
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import PfcompileError
+from pfcompile.explain import Level, explain
 from pfcompile.facts.link_types import number as dlt_of
 from pfcompile.ir.check import check
 from pfcompile.ir.text import parse_graph, print_graph
@@ -171,6 +176,8 @@ def actual(case: Case, section: str) -> str:
     graph = case.graph
     if section == "error":
         return _error(case)
+    if section in {"explained", "warned", "noted"}:
+        return _explanation(case, section)
     if graph is not None:
         return _of_graph(graph, section)
     if section == "lowered":
@@ -189,6 +196,28 @@ def actual(case: Case, section: str) -> str:
     output = program.dump(section)
     assert isinstance(output, str), f"{section} is not text"
     return output
+
+
+def _explanation(case: Case, section: str) -> str:
+    """Return what `pfcompile explain` prints, or the warnings or notes of it alone."""
+    source = case.setting("source", "")
+    explanation = explain(
+        case.filter,
+        case.setting("link", "EN10MB"),
+        netmask=case.setting("netmask", "") or None,
+        live=source == "live",
+        savefile=source == "savefile",
+        resolver=RESOLVER,
+        seconds=60,
+    )
+    level = Level.NOTE if section == "noted" else Level.WARNING
+    wanted = [each for each in explanation.warnings if each.level is level]
+    with redirect_stdout(StringIO()) as printed:
+        if section == "explained":
+            print_explanation(explanation, wanted)
+        else:
+            print_warnings(explanation, wanted)
+    return printed.getvalue() or "(none)\n"
 
 
 def _error(case: Case) -> str:

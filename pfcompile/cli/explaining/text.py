@@ -32,12 +32,15 @@ _COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "red")
 _LEVELS: Final = {Level.WARNING: "bold yellow", Level.NOTE: "bold blue"}
 
 
-def print_explanation(explanation: Explanation, warnings: Sequence[FilterWarning]) -> None:
+def print_explanation(
+    explanation: Explanation, warnings: Sequence[FilterWarning], hidden: int = 0
+) -> None:
     """Print all there is to say about an expression.
 
     Args:
         explanation: What is known.
         warnings: Those of its warnings that are wanted.
+        hidden: How many notes there are that are not.
     """
     page = _Page()
     page.line(f"Read as, for {link_types.describe(explanation.dlt)}:")
@@ -59,7 +62,20 @@ def print_explanation(explanation: Explanation, warnings: Sequence[FilterWarning
         _print_warning(page, explanation, each)
     if explanation.left_out is not None:
         page.blank()
-        page.block(Text(f"note: {explanation.left_out}"), indent=0)
+        page.block(Text(f"left out: {explanation.left_out}"), indent=0)
+    if hidden:
+        page.blank()
+        one = "1 note" if hidden == 1 else f"{hidden} notes"
+        page.line(Text(f"{one} on limits that seldom matter: --notes shows", style="dim"))
+
+
+def print_warnings(explanation: Explanation, warnings: Sequence[FilterWarning]) -> None:
+    """Print warnings alone, with an empty line between two."""
+    page = _Page()
+    for number, each in enumerate(warnings):
+        if number:
+            page.blank()
+        _print_warning(page, explanation, each)
 
 
 class _Page:
@@ -126,7 +142,7 @@ def _print_tried(page: _Page, explanation: Explanation) -> None:
     if not explanation.tried:
         return
     page.blank()
-    page.line("Of usual packets:")
+    page.line("Usual packets that")
     for title, matches in (("match:", True), ("do not:", False)):
         names = [tried.name for tried in explanation.tried if tried.matches is matches]
         if names:

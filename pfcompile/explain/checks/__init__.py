@@ -44,6 +44,7 @@ CHECKS: Final[tuple[Callable[[Subject], Iterator[FilterWarning]], ...]] = (
     reach.icmp6_alone,
     reach.ports_behind_extensions,
     reach.fragments,
+    reach.denied_and_unseen,
     reach.chain_elsewhere,
     moving.offsets_move,
     moving.labels_stay,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.explain.checks.usual_reading import is_open, usual_reading
 from pfcompile.explain.codes import warning
 from pfcompile.explain.subject import value_of, walk
 from pfcompile.explain.understood import write_out
+from pfcompile.explain.words.english import counted
 from pfcompile.explain.words.relations import asked_of
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.syntax import tree
@@ -38,39 +40,36 @@ def to_the_end(subject: Subject) -> Iterator[FilterWarning]:
             if unranked is None:
                 continue
             read = write_out(subject.text, relation, [occurrence.frame]).text
+            usual = write_out(
+                subject.text, usual_reading(subject, relation), [occurrence.frame]
+            ).text
             yield warning(
                 "PF121",
                 node.span,
                 f"`{unranked.value}` takes all to its right, and only what stands next to it on "
                 f"its left: this is {read}",
-                "write the parentheses that are meant",
+                f"in other languages it is {usual}: write parentheses"
+                if usual != read
+                else "that is what other languages make of it: parentheses would say so",
             )
             break
 
 
 def _unranked(subject: Subject, node: object) -> ArithmeticOp | None:
-    """Return `%` or `^` where it and another operation stand side by side, or None."""
+    """Return `%` or `^` where it and another operation stand side by side, or None.
+
+    Not where it stands last behind a `+` or `-`, which everybody reads alike.
+    """
     match node:
         case tree.Binary(op=op, left=left, right=right) if op in _UNRANKED:
-            return op if _is_open(subject, left) or _is_open(subject, right) else None
-        case tree.Binary(right=tree.Binary(op=op) as inner) if op in _UNRANKED:
-            return op if _is_open(subject, inner) else None
+            return op if is_open(subject, left) or is_open(subject, right) else None
+        case tree.Binary(op=before, right=tree.Binary(op=op) as inner) if op in _UNRANKED:
+            plain = op is ArithmeticOp.MOD and before in {ArithmeticOp.ADD, ArithmeticOp.SUB}
+            return op if is_open(subject, inner) and not plain else None
         case tree.Negate(operand=tree.Binary(op=op) as inner) if op in _UNRANKED:
-            return op if _is_open(subject, inner) else None
+            return op if is_open(subject, inner) else None
         case _:
             return None
-
-
-def _is_open(subject: Subject, node: tree.Arithmetic) -> bool:
-    """Return whether an operand is an operation without parentheses around all of it."""
-    if not isinstance(node, tree.Binary | tree.Negate):
-        return False
-    depth = 0
-    for place in range(node.span.start, node.span.end):
-        depth += (subject.text[place] == "(") - (subject.text[place] == ")")
-        if depth == 0:
-            return place < node.span.end - 1
-    return True
 
 
 def no_protocol_asked(subject: Subject) -> Iterator[FilterWarning]:
@@ -180,12 +179,14 @@ def outside_the_header(subject: Subject) -> Iterator[FilterWarning]:
             if offset is None or offset <= _FARTHEST:
                 continue
             before = (1 << 32) - offset
-            if before <= _FARTHEST:
-                said = f"{before} bytes before the header: offsets are added up modulo 2^32"
-                hint = "count from the header that has the byte, such as ether[...] or ip[...]"
+            if node.proto in {Proto.LINK, Proto.RADIO} or before > _FARTHEST:
+                said = "outside of every packet, so that this never holds"
+                hint = "the kernel's metadata have words of their own: inbound, ifindex, vlan"
             else:
-                said = "an offset that no packet has, so this never holds"
-                hint = "offsets of the kernel's metadata have words: inbound, ifindex, vlan"
+                said = (
+                    f"{counted(before, 'byte')} before the header: offsets are added up modulo 2^32"
+                )
+                hint = "count from the header that has the byte, such as ether[...] or ip[...]"
             yield warning("PF124", node.span, f"{subject.quoted(node.span)} is {said}", hint)
 
 
@@ -199,6 +200,6 @@ def unlike_in_one_protocol(subject: Subject) -> Iterator[FilterWarning]:
             yield warning(
                 "PF127",
                 relation.span,
-                f"`!=` asks for {proto} first: packets without {proto} do not match",
+                f"`!=` asks for {proto} first: what is not {proto} does not match",
                 f"write not {shown} = {other} to have them as well",
             )

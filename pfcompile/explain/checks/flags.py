@@ -54,8 +54,10 @@ def _missed(number: int) -> str:
         0x04: "RST and ACK",
         0x10: "ACK with PSH, as most data comes,",
         0x08: "PSH and ACK, as nearly every PSH comes,",
+        0x11: "FIN and ACK with PSH",
+        0x14: "RST and ACK with PSH",
     }
-    return others.get(number, f"{flag_names(number)} with another flag")
+    return others.get(number, f"{flag_names(number)} with one more, such as PSH or ACK,")
 
 
 def _flag_words(bits: int) -> str:

@@ -24,6 +24,7 @@ _AROUND_A_TAG = frozenset({"vlan", "mpls"})
 def offsets_move(subject: Subject) -> Iterator[FilterWarning]:
     """Yield terms that are looked for behind something which need not be there."""
     held = dict(_arrivals(subject.expression, frozenset()))
+    denied = {each.span for each in subject.occurrences if each.negated}
     told: set[Span] = set()
     for occurrence in subject.occurrences:
         for mover in occurrence.moved:
@@ -31,14 +32,16 @@ def offsets_move(subject: Subject) -> Iterator[FilterWarning]:
                 continue
             if not _depends(occurrence.node, mover):
                 continue
-            told.add(mover.span)
+            told |= {each.span for each in occurrence.moved}
             shown, word = subject.quoted(occurrence.span), mover.word
             yield warning(
                 "PF141",
                 occurrence.span,
                 f"{shown} is looked for behind what `{word}` stands for, also where a packet has "
                 f"none: `{word}` moves all that is written to its right",
-                f"write what has no {word} before it first: {shown} or ({word} and {shown})",
+                f"write {shown} first: {shown} and not {word}"
+                if mover.span in denied
+                else f"write what has no {word} before it first: {shown} or ({word} and {shown})",
                 Related(mover.span, "moves the offsets of what follows"),
             )
 

@@ -58,10 +58,13 @@ def _covers_first(
     head = _head(subject, negation, first)
     names = [subject.quoted(each.identifier.span) for each in (first, *followers)]
     read = " ".join(f"{junction.value} {head} {name}" for name in names[1:])
-    if junction is Junction.AND:
-        outcome = f"nothing but {_all_of(names[1:], head)} matches"
+    asked = _all_of(names[1:], head)
+    if junction is Junction.OR:
+        outcome = f"{asked} is let through, not left out"
+    elif _is_all(subject, negation, followers):
+        outcome = f"nothing but {asked} matches"
     else:
-        outcome = f"{_all_of(names[1:], head)} matches in any case"
+        outcome = f"{asked} is asked for, not left out"
     what = f"`not` covers only {head} {names[0]}; then comes `{read}`, so that {outcome}"
     related = tuple(
         Related(each.span, f"read as {junction.value} {head} {name}")
@@ -74,6 +77,12 @@ def _covers_first(
         f"to leave out {'both' if len(names) == 2 else 'all'}: not {head} ({' or '.join(names)})",
         *related,
     )
+
+
+def _is_all(subject: Subject, negation: tree.Not, followers: Sequence[tree.Qualified]) -> bool:
+    """Return whether a negation and what follows it are all of the expression."""
+    whole = subject.expression.span
+    return (whole.start, whole.end) == (negation.span.start, followers[-1].span.end)
 
 
 def _all_of(names: Sequence[str], head: str) -> str:
@@ -112,12 +121,13 @@ def both_at_once(subject: Subject) -> Iterator[FilterWarning]:
                     first, second = (
                         subject.quoted(each.identifier.span) for each in (before, after)
                     )
+                    head = qualifier_words(qualifiers)
                     yield warning(
                         "PF115",
                         before.span.to(after.span),
                         f"a packet must have both {first} and {second} here, one as its source "
                         "port and one as its destination port",
-                        f"write {first} or {second} for packets with either",
+                        f"write {head} {first} or {second} for packets with either",
                     )
                 case _:
                     pass
@@ -130,10 +140,13 @@ def unlike_either(subject: Subject) -> Iterator[FilterWarning]:
         for before, link in zip(parts, chain.links, strict=False):
             if link.junction is Junction.OR and _unlike_alike(before, link.operand):
                 one, other = (_positive(subject, each) for each in (before, link.operand))
+                said = f"this leaves out only what is both `{one}` and `{other}`"
+                if _exclude_each_other(before, link.operand):
+                    said += ", which nothing is"
                 yield warning(
                     "PF116",
                     before.span.to(link.operand.span),
-                    f"this leaves out only what is both `{one}` and `{other}`",
+                    said,
                     f"to leave out either: not ({one} or {other})",
                 )
 
@@ -148,6 +161,15 @@ def _unlike_alike(a: tree.Expression, b: tree.Expression) -> bool:
             tree.Relation(op=RelationOp.NE, left=tree.Accessor(proto=q)) as y,
         ):
             return p is q and value_of(x.right) is not None and value_of(y.right) is not None
+        case _:
+            return False
+
+
+def _exclude_each_other(a: tree.Expression, b: tree.Expression) -> bool:
+    """Return whether two comparisons ask one field for two values."""
+    match a, b:
+        case tree.Relation(left=x, right=one), tree.Relation(left=y, right=other):
+            return x == y and value_of(one) != value_of(other)
         case _:
             return False
 

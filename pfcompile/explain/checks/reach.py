@@ -8,6 +8,8 @@ from pfcompile.explain.checks.arithmetic import relations
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
 from pfcompile.explain.subject import operands, value_of, walk
+from pfcompile.explain.words.english import listed
+from pfcompile.explain.words.relations import asked_of
 from pfcompile.facts import ethertypes, ip_protocols
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Kind, Proto, RelationOp
@@ -31,10 +33,11 @@ def ipv4_only(subject: Subject) -> Iterator[FilterWarning]:
             occurrence, ethertypes.IP
         ):
             continue
+        asked = {*asked_of(relation.left), *asked_of(relation.right)}
         found += [
             (relation, node)
             for node in walk(relation)
-            if isinstance(node, tree.Accessor) and node.proto in _BOTH_FAMILIES
+            if isinstance(node, tree.Accessor) and node.proto in _BOTH_FAMILIES & asked
         ]
     if not found or _names_a_family(subject):
         return
@@ -103,6 +106,8 @@ def _asks_ipv4(node: tree.Expression) -> bool:
             return True
         case tree.Qualified(identifier=tree.IPv4()):
             return True
+        case tree.Relation(left=left, right=right):
+            return Proto.IP in {*asked_of(left), *asked_of(right)}
         case tree.Chain():
             return all(map(_asks_ipv4, operands(node)))
         case _:
@@ -192,6 +197,33 @@ def fragments(subject: Subject) -> Iterator[FilterWarning]:
             "later fragments match too, though they have no header of the protocol; in IPv6 it is "
             "looked for right behind the header or behind one fragment header",
             "protochain looks behind more headers",
+        )
+        return
+
+
+def denied_and_unseen(subject: Subject) -> Iterator[FilterWarning]:
+    """Yield the first denied host or port: it is let through where it is not looked for."""
+    for occurrence in subject.occurrences:
+        match occurrence.node:
+            case tree.Qualified(
+                qualifiers=tree.Qualifiers(
+                    kind=None | Kind.HOST | Kind.NET | Kind.PORT | Kind.PORTRANGE as kind,
+                    proto=proto,
+                )
+            ) if occurrence.negated and proto is not Proto.LINK:
+                pass
+            case _:
+                continue
+        places = ["behind a VLAN tag"] if "vlan" in occurrence.frame.layout.takes else []
+        places.append("in a tunnel")
+        if kind in {Kind.PORT, Kind.PORTRANGE}:
+            places += ["in a later fragment", "behind an IPv6 extension header"]
+        yield warning(
+            "PF137",
+            occurrence.span,
+            f"`not` lets through what is not looked into: {subject.quoted(occurrence.span)} "
+            f"{listed(places)} matches",
+            None,
         )
         return
 

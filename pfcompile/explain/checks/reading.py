@@ -36,9 +36,9 @@ def left_to_right(subject: Subject) -> Iterator[FilterWarning]:
             was, now = chain.links[i - 1].junction, chain.links[i].junction
             same_depth = depths[i] == depths[i - 1]
             if same_depth and was is Junction.OR and now is Junction.AND:
-                left = _shown(subject, Span(parts[0].span.start, parts[i].span.end))
-                last, right = (_shown(subject, part.span) for part in (parts[i], parts[i + 1]))
-                before = _shown(subject, Span(parts[0].span.start, parts[i - 1].span.end))
+                left = subject.balanced(Span(parts[0].span.start, parts[i].span.end))
+                last, right = (subject.balanced(part.span) for part in (parts[i], parts[i + 1]))
+                before = subject.balanced(Span(parts[0].span.start, parts[i - 1].span.end))
                 yield warning(
                     "PF111",
                     parts[i - 1].span.to(parts[i + 1].span),
@@ -54,13 +54,6 @@ def _depth(text: str, start: int, end: int) -> int:
     found = _JUNCTION.search(text, start, end)
     here = start if found is None else found.start()
     return text.count("(", 0, here) - text.count(")", 0, here)
-
-
-def _shown(subject: Subject, span: Span) -> str:
-    """Return a part of the text in one line, with the parentheses that it lacks."""
-    part = subject.quoted(span)
-    missing = part.count("(") - part.count(")")
-    return "(" * max(0, -missing) + part + ")" * max(0, missing)
 
 
 _HOST_KINDS: Final = frozenset({None, Kind.HOST})
@@ -135,6 +128,8 @@ def before_the_parenthesis(subject: Subject) -> Iterator[FilterWarning]:
                 continue
             if isinstance(after.identifier, tree.Number) and after.qualifiers.kind in _HOST_KINDS:
                 continue  # `number_as_host` says it.
+            if not _could_be(after.identifier, inner.qualifiers.kind):
+                continue  # Nobody takes an address for a port.
             words, others = map(qualifier_words, (after.qualifiers, inner.qualifiers))
             identifier = subject.quoted(after.identifier.span)
             yield warning(
@@ -144,6 +139,18 @@ def before_the_parenthesis(subject: Subject) -> Iterator[FilterWarning]:
                 f"write {words} {identifier}, or {others} {identifier}",
                 Related(inner.span, f"`{others}` ends with its parenthesis"),
             )
+
+
+def _could_be(identifier: tree.Identifier, kind: Kind | None) -> bool:
+    """Return whether an identifier could be of a kind, by its looks."""
+    is_host = kind in {None, Kind.HOST, Kind.NET, Kind.GATEWAY}
+    match identifier:
+        case tree.IPv4() | tree.IPv6() | tree.Mac() | tree.ArcnetAddress():
+            return is_host
+        case tree.Number():
+            return not is_host
+        case _:
+            return True
 
 
 def _last_qualified(chain: tree.Chain) -> tree.Qualified | None:

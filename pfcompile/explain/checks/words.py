@@ -62,14 +62,13 @@ def name_is_prefix(subject: Subject) -> Iterator[FilterWarning]:
     for occurrence in subject.occurrences:
         match occurrence.node:
             case tree.PacketFilter(word="ifname" | "ruleset" as word, value=value):
-                last = 43 if word == "ruleset" else 19
                 start = 20 if word == "ruleset" else 4
                 end = start + len(str(value))
                 yield warning(
                     "PF173",
                     occurrence.span,
                     f"names that only begin with {value} match too, such as {value}0",
-                    f"add: and link[{end}] = 0" if end <= last - 4 else None,
+                    f"add: and link[{end}] = 0",
                 )
             case _:
                 pass
@@ -110,6 +109,10 @@ def access_points(subject: Subject) -> Iterator[FilterWarning]:
                 qualifiers=tree.Qualifiers(proto=Proto.LINK, kind=Kind.PROTO),
                 identifier=tree.Number(value=number),
             ) if number <= llc_saps.MAX_SAP and occurrence.frame.layout.encoding in _LLC_AWARE:
+                row = next((each for each in llc_saps.SAPS if each.value == number), None)
+                hint = f"for IP protocol {number} write ip proto {number}"
+                if row is not None and row.names:
+                    hint = f"write {row.names[0]}, or for an IP protocol ip proto {number}"
                 if number == llc_saps.IPX:
                     said = "this is `ipx` in all its encapsulations"
                 elif number in llc_saps.SYMMETRIC_SAPS:
@@ -120,7 +123,7 @@ def access_points(subject: Subject) -> Iterator[FilterWarning]:
                     "PF175",
                     occurrence.span,
                     f"{number:#x} is an 802.2 access point, not an EtherType: {said}",
-                    f"for IP protocol {number} write ip proto {number}",
+                    hint,
                 )
             case _:
                 pass

@@ -74,7 +74,8 @@ def field_words(context: Context, node: tree.FieldTest) -> str:
             return _wlan_type(node)
         case tree.WlanDirection(direction=direction):
             way = wlan.wlan_direction(direction) if isinstance(direction, str) else direction
-            return f"802.11 frames: {_row_words(wlan.DIRECTIONS, way)}"
+            said = _row_words(wlan.DIRECTIONS, way)
+            return f"802.11 frames {said[0].lower()}{said[1:]}"
         case tree.PacketFilter(word=word, value=value):
             return _PF[word].format(value)
         case tree.AtmType(word=word):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pfcompile.facts.ip_protocols import IP_PROTOCOLS
 from pfcompile.facts.named_constants import NAMED_CONSTANTS
 from pfcompile.syntax.tree import Proto
 
@@ -29,7 +30,7 @@ HEADER_FIELDS: Final = {
     (Proto.TCP, 2, 2): "destination port",
     (Proto.TCP, 4, 4): "sequence number",
     (Proto.TCP, 8, 4): "acknowledgement number",
-    (Proto.TCP, 12, 1): "header length, in the upper half",
+    (Proto.TCP, 12, 1): "header length",
     (Proto.TCP, FLAGS_BYTE, 1): "flags",
     (Proto.TCP, 14, 2): "window",
     (Proto.TCP, 16, 2): "checksum",
@@ -57,25 +58,29 @@ HEADER_FIELDS: Final = {
     (Proto.IP6, 7, 1): "hop limit",
     (Proto.ARP, 0, 2): "hardware type",
     (Proto.ARP, 2, 2): "protocol type",
-    (Proto.ARP, 6, 2): "operation: 1 request, 2 reply",
+    (Proto.ARP, 6, 2): "operation",
     (Proto.RARP, 6, 2): "operation",
 }
 """(protocol, offset, size) to the name of the field."""
 
-_MESSAGES: Final = {
-    proto: {
-        value: name for name, value in NAMED_CONSTANTS.items() if name.startswith(f"{proto.value}-")
-    }
-    for proto in (Proto.ICMP, Proto.ICMP6)
+
+def _messages(proto: Proto) -> dict[int, str]:
+    prefix = f"{proto.value}-"
+    return {value: name for name, value in NAMED_CONSTANTS.items() if name.startswith(prefix)}
+
+
+VALUES: Final = {
+    (Proto.ICMP, 0, 1): _messages(Proto.ICMP),
+    (Proto.ICMP6, 0, 1): _messages(Proto.ICMP6),
+    (Proto.ARP, 6, 2): {1: "request", 2: "reply"},
+    (Proto.RARP, 6, 2): {3: "request", 4: "reply"},
+    (Proto.IP, 9, 1): {row.value: row.names[0] for row in IP_PROTOCOLS},
+    (Proto.IP6, 6, 1): {row.value: row.names[0] for row in IP_PROTOCOLS},
 }
+"""(protocol, offset, size) to what its values are called."""
 
 
 def flag_names(bits: int) -> str:
     """Return the names of TCP's flags among eight bits: "SYN and ACK"."""
     names = [name for bit, name in TCP_FLAGS if bits & bit]
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-
-
-def message_name(proto: Proto, value: int) -> str | None:
-    """Return the word for a type of ICMP or ICMPv6 message, or None."""
-    return _MESSAGES.get(proto, {}).get(value)

@@ -33,36 +33,36 @@ def network_protocol_name(number: int) -> str:
 
 
 def link_says(frame: Frame, number: int) -> str:
-    """Return how the link header tells that it carries a protocol: "EtherType 0x0800"."""
+    """Return how the link header tells that it carries a protocol: "by EtherType 0x0800"."""
     if frame.mpls_depth:
-        return "told by the IP version behind the last MPLS label"
+        return "by the IP version"
     encoding = frame.layout.encoding
     is_type = number > ethertypes.MAX_LENGTH
     match encoding:
         case Encoding.ETHERNET | Encoding.COOKED if is_type:
-            return f"EtherType {number:#06x}"
+            return f"by EtherType {number:#06x}"
         case Encoding.ETHERNET | Encoding.COOKED:
-            return f"802.3 frames with 802.2 access point {number:#04x}"
+            return f"in 802.3 frames, by 802.2 access point {number:#04x}"
         case Encoding.LLC | Encoding.ATM if is_type:
-            return f"EtherType {number:#06x} in a SNAP header"
+            return f"by EtherType {number:#06x} in a SNAP header"
         case Encoding.WLAN if is_type:
-            return f"802.11 data frames with EtherType {number:#06x} in a SNAP header"
+            return f"in 802.11 data frames, by EtherType {number:#06x} in a SNAP header"
         case Encoding.WLAN:
-            return f"802.11 data frames with 802.2 access point {number:#04x}"
+            return f"in 802.11 data frames, by 802.2 access point {number:#04x}"
         case Encoding.LLC | Encoding.ATM:
-            return f"802.2 access point {number:#04x}"
+            return f"by 802.2 access point {number:#04x}"
         case Encoding.PPP | Encoding.PPP_BSDOS:
-            return "told by the PPP protocol field"
+            return "by the PPP protocol field"
         case Encoding.IP_VERSION:
-            return "told by the version in the first half-byte"
+            return "by the version in the first half-byte"
         case Encoding.JUNIPER:
-            return "which cannot be told here: all that is tested is Juniper's magic number"
+            return "which cannot be told here: only Juniper's magic number is tested"
         case each if each in _FAMILIES:
-            return "told by the address family"
+            return "by the address family"
         case Encoding.ETHERTYPE | Encoding.HDLC:
-            return f"protocol field {number:#06x}"
+            return f"by protocol field {number:#06x}"
         case _:
-            return "told by the link header"
+            return "by the link header"
 
 
 def behind(occurrence: Occurrence) -> str:

@@ -119,7 +119,7 @@ def protocol_words(context: Context, proto: Proto | None, number: int) -> str:
             says = link_says(context.frame, number)
             if not can_carry(context, number):
                 return _nothing(context)
-            return f"frames that carry {network_protocol_name(number)}: {says}"
+            return f"{network_protocol_name(number)}, {says}"
         case Proto.ISO:
             return f"ISO packets of network protocol {_named(isis.ISO_IDENTIFIERS, number)}"
         case Proto.ISIS:

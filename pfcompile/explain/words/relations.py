@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.explain.subject import value_of, walk
 from pfcompile.explain.words.english import listed, protocol_name
-from pfcompile.explain.words.headers import FLAGS_BYTE, HEADER_FIELDS, flag_names, message_name
+from pfcompile.explain.words.headers import FLAGS_BYTE, HEADER_FIELDS, VALUES, flag_names
 from pfcompile.explain.words.place import network_protocol_name
 from pfcompile.facts import ip_protocols, link_protocols
 from pfcompile.ir.arithmetic import ArithmeticOp
@@ -33,9 +33,12 @@ def relation_words(node: tree.Relation, written: str) -> str:
         node: The comparison.
         written: It, with all parentheses.
     """
+    flags = _flags(node)
+    if flags is not None:
+        return f"{flags}, over IPv4 only, not in later fragments"
     asked = list(dict.fromkeys((*asked_of(node.right), *asked_of(node.left))))
     where = " and ".join(map(_only, asked))
-    said = _flags(node) or _plain(node) or f"{written}{_fields(node)}"
+    said = _plain(node) or f"{written}{_fields(node)}"
     return f"{said}, {where}" if where else f"{said}, in any packet"
 
 
@@ -82,7 +85,7 @@ def _fields(node: tree.Relation) -> str:
     for each in walk(node):
         if isinstance(each, tree.Accessor) and (name := _name(each)):
             names[name] = None
-    return f" (of {listed(list(names), 'and')})" if names else ""
+    return f" (with {listed(list(names), 'and')})" if names else ""
 
 
 def _plain(node: tree.Relation) -> str | None:
@@ -90,20 +93,47 @@ def _plain(node: tree.Relation) -> str | None:
     number = value_of(node.right)
     if number is None:
         return None
+    compared = _COMPARISONS[node.op]
     if isinstance(node.left, tree.Length):
-        return f"length on the wire {_COMPARISONS[node.op]} {number}"
-    if not isinstance(node.left, tree.Accessor) or (offset := value_of(node.left.index)) is None:
+        return f"length on the wire {compared} {number}"
+    masked = _masked(node.left)
+    if masked is None:
         return None
-    proto, size = node.left.proto, node.left.size
-    bytes_ = f"byte {offset}" if size == 1 else f"bytes {offset} to {offset + size - 1}"
-    name = HEADER_FIELDS.get((proto, offset, size))
+    field, mask = masked
+    offset = value_of(field.index)
+    assert offset is not None, "it has a place"
+    where = _place(field.proto, offset, field.size)
+    name = HEADER_FIELDS.get((field.proto, offset, field.size))
+    said = where if name is None else f"{name} ({where})"
+    if mask is not None:
+        bits = f"{said} & {mask:#x}"
+        return f"{bits} {compared} {number if number < 10 else hex(number)}"
     shown = str(number) if number < 10 else f"{number} ({number:#x})"
-    message = message_name(proto, number) if offset == 0 else None
-    if message is not None:
-        shown = f"{number} ({message})"
+    meaning = VALUES.get((field.proto, offset, field.size), {}).get(number)
+    return f"{said} {compared} {shown if meaning is None else f'{number} ({meaning})'}"
+
+
+def _place(proto: Proto, offset: int, size: int) -> str:
     header = "frame" if proto is Proto.LINK else f"{_title(proto)} header"
-    called = "" if name is None else f" ({name})"
-    return f"{bytes_} of the {header}{called} {_COMPARISONS[node.op]} {shown}"
+    if proto is Proto.RADIO:
+        header = "radio header"
+    bytes_ = f"byte {offset}" if size == 1 else f"bytes {offset} to {offset + size - 1}"
+    return f"{bytes_} of the {header}"
+
+
+def _masked(node: tree.Arithmetic) -> tuple[tree.Accessor, int | None] | None:
+    """Return a field at a known place, and the mask that it is under; None for anything else."""
+    match node:
+        case tree.Accessor() if value_of(node.index) is not None:
+            return node, None
+        case tree.Binary(op=ArithmeticOp.AND, left=left, right=right):
+            for one, other in ((left, right), (right, left)):
+                mask = value_of(other)
+                if mask is not None and isinstance(one, tree.Accessor):
+                    return None if value_of(one.index) is None else (one, mask)
+            return None
+        case _:
+            return None
 
 
 def _flags(node: tree.Relation) -> str | None:

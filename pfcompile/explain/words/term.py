@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pfcompile.explain.words.fields import field_words
-from pfcompile.explain.words.place import behind, link_says, network_protocol_name
+from pfcompile.explain.words.place import behind
 from pfcompile.explain.words.qualified import (
     number_of_protocol,
     protocol_words,
@@ -47,7 +47,7 @@ def describe(subject: Subject, occurrence: Occurrence, written: str) -> str:
         case tree.Relation():
             said = relation_words(node, written)
         case tree.Encapsulation():
-            said = tunnel_words(context, node)
+            return tunnel_words(context, node, behind(occurrence))
         case _:
             said = field_words(context, node)
     return said + behind(occurrence)
@@ -83,7 +83,4 @@ def _abbreviation(context: Context, proto: Proto) -> str:
         return f"IS-IS packets of types {types}"
     if proto is Proto.IPX:
         return "frames that carry Novell IPX, in any of its encapsulations"
-    number = link_protocols.LINK_PROTOCOLS[proto.value]
-    words = protocol_words(context, Proto.LINK, number)
-    named = f"{network_protocol_name(number)}: {link_says(context.frame, number)}"
-    return words if words.startswith("nothing") else named
+    return protocol_words(context, Proto.LINK, link_protocols.LINK_PROTOCOLS[proto.value])

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 _MOVES: Final = "; all that is written to its right is looked for {}"
 
 
-def tunnel_words(context: Context, node: tree.Encapsulation) -> str:
-    """Return what an encapsulation looks for, and what it does to what follows."""
+def tunnel_words(context: Context, node: tree.Encapsulation, place: str) -> str:
+    """Return what an encapsulation looks for, and what it does to what follows.
+
+    Args:
+        context: Its place in the text.
+        node: The encapsulation.
+        place: What it is looked for behind, as `place.behind` says it.
+    """
     number = node.number
     match node.word:
         case "vlan":
@@ -28,7 +34,7 @@ def tunnel_words(context: Context, node: tree.Encapsulation) -> str:
             which = "" if number is None else f" {number}"
             said, after = f"an MPLS label{which}", "behind the label"
         case "pppoed":
-            return "PPPoE discovery frames"
+            return f"PPPoE discovery frames{place}"
         case "pppoes":
             which = "" if number is None else f" {number}"
             said, after = f"PPPoE session{which} frames", "in the PPP packet inside"
@@ -36,7 +42,7 @@ def tunnel_words(context: Context, node: tree.Encapsulation) -> str:
             said, after = _over_udp("Geneve", GENEVE_PORT, number), "in the frame inside"
         case _:
             said, after = _over_udp("VXLAN", VXLAN_PORT, number), "in the frame inside"
-    return said + _MOVES.format(after)
+    return said + place + _MOVES.format(after)
 
 
 def _over_udp(name: str, port: int, number: int | None) -> str:
