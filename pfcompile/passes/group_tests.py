@@ -139,28 +139,30 @@ def _values_before(graph: Graph) -> dict[Label, Value | None]:
     return found
 
 
-def _leaving(block: Branch, leaves_on_yes: bool) -> tuple[Value, RangeList] | None:
-    """Return a value and its numbers for which a test leads out, None where that is no set."""
-    test = block.test
-    left, right = test.left, test.right
-    match test.op, left, right:
+def membership(test: Test) -> tuple[Value, RangeList] | None:
+    """Return a value and the numbers for which a test of it holds, None where that is no set."""
+    match test.op, test.left, test.right:
         case Comparison.EQ, Arithmetic(
             op=ArithmeticOp.AND, left=base, right=Const(value=mask)
         ), Const(value=k):
             prefix = prefix_range(k, mask)
-            if prefix is None:
-                return None
-            left = base
-            inside: RangeList = (prefix,)
-        case Comparison.EQ, _, Const(value=k):
-            inside = ((k, k),)
-        case Comparison.GT, _, Const(value=k):
-            inside = ((k + 1, WORD),)
-        case Comparison.IN, _, Numbers(ranges=ranges):
-            inside = ranges
+            return None if prefix is None else (base, (prefix,))
+        case Comparison.EQ, left, Const(value=k):
+            return left, ((k, k),)
+        case Comparison.GT, left, Const(value=k):
+            return left, ((k + 1, WORD),)
+        case Comparison.IN, left, Numbers(ranges=ranges):
+            return left, ranges
         case _:
             return None
-    return left, inside if leaves_on_yes else complement(inside)
+
+
+def _leaving(block: Branch, leaves_on_yes: bool) -> tuple[Value, RangeList] | None:
+    """Return a value and its numbers for which a test leads out, None where that is no set."""
+    found = membership(block.test)
+    if found is None or leaves_on_yes:
+        return found
+    return found[0], complement(found[1])
 
 
 def _key(block: Branch, leaves_on_yes: bool) -> Value:

@@ -1,0 +1,142 @@
+"""What programs do that no expression can say, and programs that are for something else.
+
+Sources: linux/filter.h, linux/seccomp.h, linux/audit.h.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pfcompile.cbpf.isa import (
+    ROW_OF,
+    Ancillary,
+    Class,
+    Instruction,
+    Op,
+    Operand,
+    ancillary_word,
+    successors,
+)
+from pfcompile.decompile.result import Obstacle
+from pfcompile.ir.arithmetic import WORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LIVE_WORDS: Final = frozenset(
+    {
+        Ancillary.PKTTYPE,
+        Ancillary.IFINDEX,
+        Ancillary.VLAN_TAG,
+        Ancillary.VLAN_TAG_PRESENT,
+        Ancillary.ALU_XOR_X,
+    }
+)
+"""Metadata that expressions for live captures have words for, and the one that is arithmetic."""
+
+_METADATA_NAMES: Final = {
+    Ancillary.PROTOCOL: "the protocol that the kernel has found",
+    Ancillary.MARK: "the packet's mark",
+    Ancillary.QUEUE: "the receive queue",
+    Ancillary.HATYPE: "the device's hardware type",
+    Ancillary.RXHASH: "the receive hash",
+    Ancillary.CPU: "the number of the CPU",
+    Ancillary.PAY_OFFSET: "where the kernel finds the payload",
+    Ancillary.RANDOM: "a random number",
+    Ancillary.VLAN_TPID: "the protocol of a VLAN tag that was taken out",
+    Ancillary.NLATTR: "a netlink attribute",
+    Ancillary.NLATTR_NEST: "a nested netlink attribute",
+}
+
+# SECCOMP_RET_ACTION_FULL of what a seccomp filter returns, and the size of struct seccomp_data.
+_SECCOMP_ACTIONS: Final = frozenset(
+    {0x80000000, 0x00030000, 0x00050000, 0x7FC00000, 0x7FF00000, 0x7FFC0000, 0x7FFF0000}
+)
+_SECCOMP_ACTION_MASK: Final = 0xFFFF0000
+_SECCOMP_DATA: Final = 64
+_SECCOMP_ARCHITECTURE: Final = 4
+_AUDIT_64BIT_OR_LITTLE_ENDIAN: Final = 0xC0000000
+
+
+def returned(instructions: Sequence[Instruction]) -> tuple[int, ...]:
+    """Return the numbers other than 0 that a program returns, in ascending order."""
+    found = {one.k for one in instructions if one.code == Op.RET_K and one.k}
+    return tuple(sorted(found))
+
+
+def find_obstacles(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
+    """Return what in a valid program no expression can say."""
+    return tuple(_find(instructions))
+
+
+def _find(instructions: Sequence[Instruction]) -> Iterator[Obstacle]:
+    computed = _positions(instructions, Op.RET_A)
+    if computed:
+        yield Obstacle("returns A, where an expression has one length for all matches", computed)
+    lengths = returned(instructions)
+    if len(lengths) > 1:
+        shown = ", ".join(map(str, lengths[:4])) + (", ..." if len(lengths) > 4 else "")
+        places = tuple(
+            position for position, one in enumerate(instructions) if one.code == Op.RET_K and one.k
+        )
+        yield Obstacle(
+            f"different lengths of a match ({shown}), where an expression has one", places
+        )
+    words: dict[Ancillary, list[int]] = {}
+    for position, one in enumerate(instructions):
+        found = ancillary_word(one)
+        if found is not None and found.word not in LIVE_WORDS:
+            words.setdefault(found.word, []).append(position)
+    for word, positions in words.items():
+        yield Obstacle(
+            f"asks for {_METADATA_NAMES[word]}, for which expressions have no word",
+            tuple(positions),
+        )
+    backward = tuple(
+        position
+        for position, one in enumerate(instructions)
+        if any(target > WORD and target & WORD <= position for target in successors(position, one))
+    )
+    if backward:
+        yield Obstacle("jumps backward, and a loop is not followed", backward)
+
+
+def _positions(instructions: Sequence[Instruction], op: Op) -> tuple[int, ...]:
+    return tuple(position for position, one in enumerate(instructions) if one.code == op)
+
+
+def uses_metadata(instructions: Sequence[Instruction]) -> bool:
+    """Return whether a program asks for metadata that live captures have words for."""
+    words = (ancillary_word(one) for one in instructions)
+    return any(
+        word is not None and word.word in LIVE_WORDS and word.word is not Ancillary.ALU_XOR_X
+        for word in words
+    )
+
+
+def is_seccomp(instructions: Sequence[Instruction]) -> bool:
+    """Return whether a program looks like a filter for system calls.
+
+    Such a one reads words of `struct seccomp_data` alone, and returns actions; it asks for the
+    architecture, or allows something.
+    """
+    asks_architecture = False
+    previous: Instruction | None = None
+    for one in instructions:
+        row = ROW_OF.get(one.code)
+        if row is None:
+            return False
+        if row.operand is Operand.ABSOLUTE and (
+            row.size != 4 or one.k % 4 or one.k >= _SECCOMP_DATA
+        ):
+            return False
+        if row.operand in {Operand.INDIRECT, Operand.HEADER}:
+            return False
+        if previous is not None and previous.k == _SECCOMP_ARCHITECTURE:
+            is_load = ROW_OF[previous.code].instruction_class is Class.LD
+            is_test = row.comparison is not None
+            asks_architecture |= is_load and is_test and bool(one.k & _AUDIT_64BIT_OR_LITTLE_ENDIAN)
+        previous = one
+    actions = {one.k & _SECCOMP_ACTION_MASK for one in instructions if one.code == Op.RET_K}
+    known = bool(actions & _SECCOMP_ACTIONS) and actions <= _SECCOMP_ACTIONS | {0}
+    return known and (asks_architecture or 0x7FFF0000 in actions)

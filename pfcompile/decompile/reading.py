@@ -1,0 +1,170 @@
+"""A classic program as a decision graph: what it tests, in terms of the packet alone.
+
+The program is run with unknown packet bytes. What A, X and the scratch words hold becomes a value
+of loads and arithmetic, so that of registers, reloads and their order nothing is left. Where ways
+meet with other values in a register that is still wanted, they go on apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pfcompile.cbpf.isa import (
+    ROW_OF,
+    Ancillary,
+    Class,
+    Instruction,
+    Operand,
+    Place,
+    Row,
+    ancillary_word,
+    successors,
+)
+from pfcompile.cbpf.liveness import REGISTERS, A, M, X, check_loop_free, wanted_registers
+from pfcompile.decompile.growth import Fork, Move, Step, grow
+from pfcompile.errors import ProgramError
+from pfcompile.ir.arithmetic import ArithmeticOp
+from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.graph import Accept, Reject, Test
+from pfcompile.ir.values import Value, ancillary, const, load, load_at, packet_length
+from pfcompile.passes.fold import binary, canonical, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pfcompile.ir.graph import Graph
+
+_Registers: TypeAlias = tuple[Value, ...]
+_State: TypeAlias = tuple[int, _Registers]
+
+_ZERO: Final = const(0)
+_DIVISIONS: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
+
+
+def read_graph(instructions: Sequence[Instruction]) -> Graph:
+    """Return the graph that accepts what the program returns anything but 0 for.
+
+    Raises:
+        ProgramError: It is not valid, jumps backward, looks for netlink attributes, or has too many
+            ways through it.
+    """
+    check_loop_free(instructions)
+    reader = _Reader(instructions, wanted_registers(instructions))
+    return grow(reader.state(0, (_ZERO,) * REGISTERS), reader.move)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    program: Sequence[Instruction]
+    wanted: Sequence[frozenset[int]]
+
+    def state(self, position: int, registers: _Registers) -> _State:
+        """Return the state at an instruction; what nothing reads any more does not count."""
+        wanted = self.wanted[position]
+        kept = tuple(value if number in wanted else _ZERO for number, value in enumerate(registers))
+        return position, kept
+
+    def move(self, state: _State) -> Move:
+        """Return what the instruction does."""
+        position, registers = state
+        if position < 0:
+            return Accept() if state == _ACCEPT else Reject()
+        instruction = self.program[position]
+        row = ROW_OF[instruction.code]
+        match row.instruction_class:
+            case Class.RET:
+                return _end(self._operand(row, instruction, registers))
+            case Class.JMP if row.comparison is None:
+                return Step(self.state(successors(position, instruction)[0], registers))
+            case Class.JMP:
+                yes, no = (self.state(s, registers) for s in successors(position, instruction))
+                right = self._operand(row, instruction, registers)
+                assert row.comparison is not None
+                return fork(Test(row.comparison, registers[A], right), yes, no)
+            case Class.ST | Class.STX:
+                source = A if row.instruction_class is Class.ST else X
+                return self._put(state, M + instruction.k, registers[source])
+            case Class.MISC if Place.X in row.writes:
+                return self._put(state, X, registers[A])
+            case Class.MISC:
+                return self._put(state, A, registers[X])
+            case Class.ALU if row.arithmetic is None:
+                return self._put(state, A, binary(ArithmeticOp.SUB, _ZERO, registers[A]))
+            case Class.ALU:
+                right = self._operand(row, instruction, registers)
+                assert row.arithmetic is not None
+                if row.arithmetic in _DIVISIONS and right is _ZERO:
+                    return Reject()
+                return self._put(state, A, binary(row.arithmetic, registers[A], right))
+            case _:
+                target = A if row.instruction_class is Class.LD else X
+                return self._put(state, target, self._loaded(position, row, registers))
+
+    def _put(self, state: _State, register: int, value: Value) -> Step:
+        position, registers = state
+        changed = (*registers[:register], value, *registers[register + 1 :])
+        return Step(self.state(position + 1, changed))
+
+    def _loaded(self, position: int, row: Row, registers: _Registers) -> Value:
+        instruction = self.program[position]
+        match row.operand:
+            case Operand.ABSOLUTE:
+                metadata = ancillary_word(instruction)
+                if metadata is None:
+                    return load(row.size, None, instruction.k)
+                if metadata.word is Ancillary.ALU_XOR_X:
+                    return binary(ArithmeticOp.XOR, registers[A], registers[X])
+                if Place.PACKET in metadata.reads:
+                    raise ProgramError(
+                        f"instruction {position} looks for a netlink attribute, for which "
+                        "expressions have no word"
+                    )
+                return ancillary(metadata.word, row.size)
+            case Operand.INDIRECT:
+                return load_at(
+                    row.size, binary(ArithmeticOp.ADD, registers[X], const(instruction.k))
+                )
+            case Operand.HEADER:
+                words = binary(ArithmeticOp.AND, load(1, None, instruction.k), const(0xF))
+                return binary(ArithmeticOp.LSH, words, const(2))
+            case Operand.LENGTH:
+                return packet_length()
+            case _:
+                return self._operand(row, instruction, registers)
+
+    def _operand(self, row: Row, instruction: Instruction, registers: _Registers) -> Value:
+        match row.operand:
+            case Operand.INDEX:
+                return registers[X]
+            case Operand.ACCUMULATOR:
+                return registers[A]
+            case Operand.SCRATCH:
+                return registers[M + instruction.k]
+            case _:
+                return const(instruction.k)
+
+
+def fork(test: Test, yes: object, no: object) -> Move:
+    """Return the move of a test, written in the one way to write it."""
+    if test.may_end:
+        return Fork(test, yes, no)
+    outcome = decide(test)
+    if outcome is None:
+        test, swapped = canonical(test)
+        if swapped:
+            yes, no = no, yes
+        outcome = decide(test)
+    if outcome is not None:
+        return Step(yes if outcome else no)
+    return Fork(test, yes, no)
+
+
+def _end(value: Value) -> Move:
+    """Return how a program ends that returns `value`: anything but 0 accepts."""
+    return fork(Test(Comparison.EQ, value, _ZERO), _REJECT, _ACCEPT)
+
+
+_ACCEPT: Final[_State] = (-1, ())
+_REJECT: Final[_State] = (-2, ())
+"""Where programs end."""
