@@ -21,6 +21,8 @@ from pfcompile.errors import (
 
 if TYPE_CHECKING:
     from pfcompile.compiler import compile  # noqa: A004 - as in `re.compile`
+    from pfcompile.decompile.decompiler import decompile
+    from pfcompile.decompile.result import Decompiled
     from pfcompile.files import batches, filter_file, read
     from pfcompile.program import Program
 
@@ -28,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CaptureError",
+    "Decompiled",
     "FilterError",
     "InternalError",
     "KernelError",
@@ -38,14 +41,17 @@ __all__ = [
     "Span",
     "batches",
     "compile",
+    "decompile",
     "filter_file",
     "read",
 ]
 
 _PLACES: Final = {
+    "Decompiled": "pfcompile.decompile.result",
     "Program": "pfcompile.program",
     "batches": "pfcompile.files",
     "compile": "pfcompile.compiler",
+    "decompile": "pfcompile.decompile.decompiler",
     "filter_file": "pfcompile.files",
     "read": "pfcompile.files",
 }

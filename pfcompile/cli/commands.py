@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "explain": "Say what an expression means, in words, with warnings.",
     "why": "Say why a packet of a capture matches, or does not.",
     "prove": "Say how two filters are related, for all packets.",
+    "decompile": "Say which expression a classic program means.",
     "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",
     "asm": "Assemble a program, classic or extended.",
     "disasm": "Show a program from an object file, bytes, numbers or a listing.",

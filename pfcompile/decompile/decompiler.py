@@ -75,7 +75,7 @@ def decompile(
 
     Raises:
         ProgramError: The program is not valid, or has too many ways through it.
-        ValueError: There is no such link type.
+        ValueError: There is no such link type, or the netmask is none.
         MissingExtraError: z3 is not installed.
     """
     program = tuple(instructions)
@@ -92,7 +92,11 @@ def _netmask(netmask: int | str | None) -> int:
         return NETMASK_UNKNOWN
     import ipaddress  # noqa: PLC0415 - rarely needed
 
-    return int(ipaddress.IPv4Address(netmask))
+    try:
+        return int(ipaddress.IPv4Address(netmask))
+    except ValueError:
+        msg = f"'{netmask}' is no netmask: give 32 bits as in 255.255.255.0"
+        raise ValueError(msg) from None
 
 
 @dataclass(frozen=True, slots=True)
