@@ -16,7 +16,7 @@ from pfcompile.errors import CaptureError, PfcompileError
 from pfcompile.facts import link_types
 
 if TYPE_CHECKING:
-    from pfcompile.page.analysis import Filter
+    from pfcompile.page.asked import Filter
     from pfcompile.page.serving import Address
 
 DEFAULT_LINK_TYPE: Final = "EN10MB"
@@ -72,9 +72,9 @@ def command(
     try:
         if link_type is not None:
             link_types.number(link_type)
-        from pfcompile.page import analysis  # noqa: PLC0415 - much to load for an error
+        from pfcompile.page import asked  # noqa: PLC0415 - much to load for an error
 
-        usual = analysis.Filter(text, netmask=netmask, names=names)
+        usual = asked.Filter(text, netmask=netmask, names=names)
         if report is not None:
             _write_report(report, usual, link_type, capture, other)
             return
@@ -114,6 +114,6 @@ def _write_report(
             raise CaptureError(found.problem, capture)
         if link_type is None and found.link_types:
             link_type = found.link_types[0]
-    asked = replace(usual, link_type=link_type or DEFAULT_LINK_TYPE, savefile=capture is not None)
-    second = None if other is None else replace(asked, text=other)
-    writing.write(report(Subject(asked, capture, second)), path)
+    wanted = replace(usual, link_type=link_type or DEFAULT_LINK_TYPE, savefile=capture is not None)
+    second = None if other is None else replace(wanted, text=other)
+    writing.write(report(Subject(wanted, capture, second)), path)

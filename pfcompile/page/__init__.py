@@ -2,11 +2,17 @@
 
 ::
 
-    spans       places in an expression, counted as browsers count
-    analysis    all that the page shows of one expression
+    asked       an expression as it is asked about, and compiled
+    spans       places in it, counted as browsers count
+    trees       its tree, as rows
+    drawing     graphs, as places on a sheet
+    analysis    all that becomes of it, or what is wrong with it
+    meaning     what it means in words, and warnings
     comparison  how two are related, and packets that tell them apart
-    packets     what an expression does with the packets of a capture
-    workers     processes that do the above, and are ended when it takes too long
+    packets     what it does with the packets of a capture
+    course      what happens to one of them
+    work        the above as JSON: what workers are asked for
+    workers     processes that do it, and are ended when it takes too long
     uploads     the captures that were handed over
     guard       who may ask: Host, Origin, token, sizes; and the headers of every answer
     app         what is asked for, by path

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from pfcompile.page.analysis import Filter
+    from pfcompile.page.asked import Filter
 
 Given = TypeVar("Given")
 

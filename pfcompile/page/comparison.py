@@ -14,7 +14,8 @@ from pfcompile.page.course import MOST_BYTES
 from pfcompile.page.spans import places_in
 
 if TYPE_CHECKING:
-    from pfcompile.page.analysis import Filter, Remark
+    from pfcompile.page.analysis import Remark
+    from pfcompile.page.asked import Filter
     from pfcompile.prove import Witness
 
 PROOF_MS: Final = 20_000

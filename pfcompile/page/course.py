@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.errors import CaptureError, FilterError, MissingExtraError, Span
 from pfcompile.explain.why_packet import why_packet
 from pfcompile.ir.evaluation import Walker
-from pfcompile.page.analysis import compiled
+from pfcompile.page.asked import compiled
 from pfcompile.page.packets import end_of, name_of, records, said
 from pfcompile.page.spans import places_in
 
 if TYPE_CHECKING:
     from pfcompile.captures.records import Record
     from pfcompile.explain.why_found import Why
-    from pfcompile.page.analysis import Compiled, Filter
+    from pfcompile.page.asked import Compiled, Filter
     from pfcompile.page.spans import Place
 
 MOST_BYTES: Final = 1024

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pfcompile.errors import Span
     from pfcompile.explain import FilterWarning
-    from pfcompile.page.analysis import Filter
+    from pfcompile.page.asked import Filter
     from pfcompile.page.spans import Place
 
 PROOF_SECONDS: Final = 3.0

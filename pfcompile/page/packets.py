@@ -15,7 +15,7 @@ from pfcompile.explain.hits_counting import Reading, hits
 from pfcompile.facts import link_types
 from pfcompile.ir.evaluation import Walker, Way
 from pfcompile.ir.graph import Accept, successors
-from pfcompile.page.analysis import compiled
+from pfcompile.page.asked import compiled
 from pfcompile.page.spans import places_in
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pfcompile.captures.records import Record
     from pfcompile.ir.evaluation import Step
     from pfcompile.ir.graph import Graph, Label
-    from pfcompile.page.analysis import Filter
+    from pfcompile.page.asked import Filter
     from pfcompile.page.spans import Place
 
 MOST_PACKETS: Final = 100_000

@@ -10,21 +10,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pfcompile import __version__
-from pfcompile.page.analysis import analyse, compiled
+from pfcompile.page.analysis import analyse
+from pfcompile.page.asked import compiled
 from pfcompile.page.comparison import compare
 from pfcompile.page.course import course
 from pfcompile.page.meaning import meaning
 from pfcompile.page.packets import run_over
+from pfcompile.page.work import encoded
 
 if TYPE_CHECKING:
-    from pfcompile.page.analysis import Filter
+    from pfcompile.page.asked import Filter
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -68,16 +69,15 @@ def report(subject: Subject) -> str:
     listed = () if outcome is None else outcome.listed[:MOST_COURSES]
     data = {
         "version": __version__,
-        "analysis": asdict(analyse(asked)),
-        "meaning": asdict(meaning(asked)),
+        "analysis": analyse(asked),
+        "meaning": meaning(asked),
         "capture": subject.capture,
-        "outcome": None if outcome is None else asdict(outcome),
+        "outcome": outcome,
         "courses": [
-            asdict(course(str(subject.capture), asked, each.number, change_seconds=0))
-            for each in listed
+            course(str(subject.capture), asked, each.number, change_seconds=0) for each in listed
         ],
         "other": None if other is None else other.text,
-        "comparison": None if other is None else asdict(compare(asked, other)),
+        "comparison": None if other is None else compare(asked, other),
     }
     return _document(asked.text, listing, data)
 
@@ -92,7 +92,7 @@ def _document(text: str, listing: str, data: dict[str, Any]) -> str:
         "trusted-types 'none'"
     )
     # In a script element only `<` can begin something else: its end, or a comment.
-    embedded = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    embedded = encoded(data).decode().replace("<", "\\u003c")
     shown = html.escape(text)
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -23,7 +23,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pfcompile.page.analysis import Filter
+    from pfcompile.page.asked import Filter
 
 ADDRESS: Final = "127.0.0.1"
 

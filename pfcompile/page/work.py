@@ -6,13 +6,13 @@ Whatever goes wrong with what a user gave is part of the answer; only our own mi
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 from pfcompile.page import analysis, comparison, course, meaning, packets
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+    from pfcompile.page.asked import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,17 @@ class Uploaded:
     path: str
 
 
-def analyse(asked: analysis.Filter) -> bytes:
+def analyse(asked: Filter) -> bytes:
     """Return the JSON of an `analysis.Analysis`."""
     return encoded(analysis.analyse(asked))
 
 
-def explain(asked: analysis.Filter) -> bytes:
+def explain(asked: Filter) -> bytes:
     """Return the JSON of a `meaning.Meaning`."""
     return encoded(meaning.meaning(asked))
 
 
-def compare(asked: tuple[analysis.Filter, analysis.Filter]) -> bytes:
+def compare(asked: tuple[Filter, Filter]) -> bytes:
     """Return the JSON of a `comparison.Comparison`."""
     return encoded(comparison.compare(*asked))
 
@@ -48,18 +48,24 @@ def describe_capture(asked: Uploaded) -> bytes:
     return encoded(packets.contents(asked.name, asked.path))
 
 
-def run_over_capture(asked: tuple[Uploaded, analysis.Filter]) -> bytes:
+def run_over_capture(asked: tuple[Uploaded, Filter]) -> bytes:
     """Return the JSON of a `packets.Outcome`."""
     capture, filtering = asked
     return encoded(packets.run_over(capture.path, filtering))
 
 
-def explain_packet(asked: tuple[Uploaded, analysis.Filter, int]) -> bytes:
+def explain_packet(asked: tuple[Uploaded, Filter, int]) -> bytes:
     """Return the JSON of a `course.Course`."""
     capture, filtering, number = asked
     return encoded(course.course(capture.path, filtering, number))
 
 
-def encoded(answer: DataclassInstance) -> bytes:
-    """Return a dataclass as JSON, in ASCII: text that is no Unicode has escapes, too."""
-    return json.dumps(asdict(answer), separators=(",", ":")).encode()
+def encoded(answer: object) -> bytes:
+    """Return an answer as JSON, in ASCII: text that is no Unicode has escapes, too."""
+    return json.dumps(answer, default=plain, separators=(",", ":")).encode()
+
+
+def plain(answer: object) -> dict[str, Any]:
+    """Return a dataclass as JSON has it; `asdict` would copy all that is in it."""
+    assert is_dataclass(answer)
+    return {each.name: getattr(answer, each.name) for each in fields(answer)}

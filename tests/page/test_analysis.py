@@ -8,7 +8,8 @@ import pytest
 
 import pfcompile
 from pfcompile.ebpf.listing import listing
-from pfcompile.page.analysis import Filter, analyse
+from pfcompile.page.analysis import analyse
+from pfcompile.page.asked import Filter
 from pfcompile.page.comparison import compare
 from pfcompile.page.meaning import meaning
 from pfcompile.page.spans import places_in

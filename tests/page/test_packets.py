@@ -9,7 +9,8 @@ import pytest
 
 import pfcompile
 from pfcompile.captures.reader import open_source, read_records
-from pfcompile.page.analysis import Filter, analyse
+from pfcompile.page.analysis import analyse
+from pfcompile.page.asked import Filter
 from pfcompile.page.course import course
 from pfcompile.page.packets import contents, run_over
 
