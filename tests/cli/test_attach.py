@@ -339,6 +339,31 @@ def test_detached_from_outside_it_ends(cable):
         assert "somebody has detached it" in err
 
 
+def test_one_alone_reads_reports(cable):
+    with attached(cable, "tc", LEFT, "--action", "report", "ip") as process:
+        (found,) = [
+            each for each in attachments() if each.description.process == process.process.pid
+        ]
+        done = run(cable, "attach", "watch", str(found.id), "-c", "1")
+        assert done.returncode == 1
+        assert f"process {process.process.pid} reads its reports, one alone can" in done.stderr
+        pin = f"one-{time.monotonic_ns()}"
+        with found.open() as session:
+            session.pin(pin)
+        process.process.kill()
+        process.process.wait()
+    try:
+        with raw_sender(cable) as raw:
+            raw.send(udp(PORT, b"x"))
+        # Nobody reads any more, however that ended.
+        done = run(cable, "attach", "watch", pin, "-c", "1")
+        assert done.returncode == 0
+        assert len(done.stdout.splitlines()) == 1
+        assert run(cable, "attach", "watch", pin, "-w", "/nowhere/x").returncode == 1
+    finally:
+        assert run(cable, "attach", "detach", pin).returncode == 0
+
+
 def test_sets_change_while_it_runs(cable, sender, tmp_path):
     file = tmp_path / "blocked"
     file.write_text("10.9.0.2  # the other end\n2001:db8::/32\n")

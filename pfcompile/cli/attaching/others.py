@@ -51,7 +51,7 @@ def list_() -> None:
 def watch_(name: str, **given: Any) -> None:
     """Show what an attached filter counts and reports, until a signal comes; it stays there.
 
-    Of reports, each packet goes to one who watches.
+    Of what is reported, one alone can be told: while another reads, there are the counts.
     """
     outlet = taken(Outlet, given)
     outlet.check()

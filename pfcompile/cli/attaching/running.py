@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pfcompile.cli.attaching import words
-from pfcompile.errors import KernelError, PfcompileError
+from pfcompile.errors import AttachmentError, KernelError, PfcompileError
 from pfcompile.kernel.bpf.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -222,8 +222,14 @@ def watch(
     with ExitStack() as held:
         reports = sink = None
         if session.reports_packets:
-            sink = outlet.open(session.description())
-            reports = held.enter_context(session.reports())
+            try:
+                reports = held.enter_context(session.reports())
+            except AttachmentError as error:
+                if is_ours or outlet.is_wanted:
+                    raise
+                click.echo(f"pfcompile: {error}; there are counts", err=True)
+            else:
+                sink = outlet.open(session.description())
         running = Running(
             session, again=again, reports=reports, sink=sink, count=outlet.count, is_ours=is_ours
         )

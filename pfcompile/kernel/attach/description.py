@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import ProgramError
@@ -42,6 +43,8 @@ class Description:
         counts_sources: Whether they are counted by their source.
         rules: The sets that they have to be in: name, side, whether that is an exception.
         maps: The numbers of the program's maps, by the names that it has for them.
+        reader: Who reads its reports, one alone can: a process's number, and when it began; None
+            for nobody.
     """
 
     place: str
@@ -57,6 +60,7 @@ class Description:
     counts_sources: bool = False
     rules: tuple[tuple[str, str, bool], ...] = ()
     maps: dict[str, int] = field(default_factory=dict)
+    reader: tuple[int, int] | None = None
 
     @property
     def sets(self) -> tuple[SetRule, ...]:
@@ -77,6 +81,18 @@ class Description:
         target.set(_KEY, json.dumps(fields).encode().ljust(_BYTES, b"\0"))
 
 
+def process_mark(number: int) -> tuple[int, int] | None:
+    """Return what tells a process from a later one of its number; None where there is none.
+
+    Source: proc_pid_stat(5), field 22, behind the name, which may hold anything.
+    """
+    try:
+        text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return number, int(text.rpartition(")")[2].split()[19])
+
+
 def create() -> Map:
     """Make a map for a description; raises KernelError."""
     return create_map(MapKind.ARRAY, 4, _BYTES, 1, name=DESCRIPTION_MAP)
@@ -93,6 +109,7 @@ def read(source: Map) -> Description:
         fields = json.loads(text)
         if fields.pop("version") == _VERSION:
             fields["rules"] = tuple(map(tuple, fields["rules"]))
+            fields["reader"] = None if fields["reader"] is None else tuple(fields["reader"])
             return Description(**fields)
     except (ValueError, TypeError, KeyError, AttributeError):
         pass

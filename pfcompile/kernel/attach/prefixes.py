@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BITS: Final = {4: 32, 6: 128}
 _SOCKET_FAMILY: Final = {4: AF_INET, 6: AF_INET6}
+_ADDRESS_BYTES: Final = frozenset(bits // 8 for bits in _BITS.values())
 _LENGTH: Final = struct.Struct("=I")
 """Before the address in a trie's key."""
 _BEHIND: Final = {
@@ -78,6 +79,12 @@ def _parsed(text: str) -> tuple[str, int, bytes]:
 def net_key(address: bytes) -> bytes:
     """Return the key of a network that is one address."""
     return _LENGTH.pack(8 * len(address)) + address
+
+
+def address_first(key: bytes) -> tuple[bytes, bytes]:
+    """Return what a key is to be sorted by, whether it has a length before its address or not."""
+    start = 0 if len(key) in _ADDRESS_BYTES else _LENGTH.size
+    return key[start:], key[:start]
 
 
 def text_of(part: str, family: int, key: bytes) -> str:

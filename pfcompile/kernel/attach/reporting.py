@@ -28,7 +28,7 @@ from pfcompile.kernel.bpf.maps import create_map
 from pfcompile.kernel.bpf.ring_buffer import RingEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from pfcompile.kernel.attach.writing import Writer
@@ -153,15 +153,17 @@ class Reports:
     read; a context manager.
     """
 
-    def __init__(self, ring: Map, dlt: int) -> None:
+    def __init__(self, ring: Map, dlt: int, closed: Callable[[], None] = lambda: None) -> None:
         """Begin to read; raises KernelError.
 
         Args:
             ring: What `create_ring` has made.
             dlt: What packets begin with.
+            closed: Is told when this is closed.
         """
         self._events = RingEvents(ring)
         self._dlt = dlt
+        self._closed: Callable[[], None] | None = closed
 
     def __enter__(self) -> Self:
         return self
@@ -201,6 +203,9 @@ class Reports:
     def close(self) -> None:
         """Give the ring back; again does nothing."""
         self._events.close()
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
 
     def _packet(self, event: bytes, offset: int) -> ReportedPacket:
         moment, count, length, interface, has_tag, tci, protocol = _HEADER.unpack_from(event)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -140,12 +140,26 @@ class Attachment:
         """Return the packets that it reports, as an iterator that waits; one alone may read them.
 
         Raises:
-            AttachmentError: It reports none.
+            AttachmentError: It reports none, or another process reads them.
             KernelError: EBADF where it is closed.
         """
         if not self.reports_packets:
             raise AttachmentError("it reports no packets")
-        return Reports(self._maps[EVENTS_MAP], self._plan.dlt)
+        told, ours = self.description(), description.process_mark(os.getpid())
+        if told.reader not in {None, ours}:
+            number = told.reader[0]
+            if description.process_mark(number) == told.reader:
+                raise AttachmentError(f"process {number} reads its reports, one alone can")
+        self._say_who_reads(ours)
+        return Reports(self._maps[EVENTS_MAP], self._plan.dlt, self._say_nobody_reads)
+
+    def _say_who_reads(self, reader: tuple[int, int] | None) -> None:
+        replace(self.description(), reader=reader).store(self._maps[DESCRIPTION_MAP])
+
+    def _say_nobody_reads(self) -> None:
+        # Who has closed the attachment first has nothing to say it in any more.
+        with suppress(KernelError):
+            self._say_who_reads(None)
 
     def pin(self, name: str) -> Path:
         """Have it stay when this is closed and its process has ended, under a name.

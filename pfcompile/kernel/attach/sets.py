@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.ebpf.maps.vocabulary import MapFlag
 from pfcompile.kernel.attach.addresses import PARTS, SetRule
-from pfcompile.kernel.attach.prefixes import Prefixes, key_bytes, net_key, parse, text_of
+from pfcompile.kernel.attach.prefixes import (
+    Prefixes,
+    address_first,
+    key_bytes,
+    net_key,
+    parse,
+    text_of,
+)
 from pfcompile.kernel.bpf.kinds import MapKind
 from pfcompile.kernel.bpf.maps import create_map
 
@@ -134,10 +141,11 @@ class AddressSet:
         return key in self._maps["hosts", family] or net_key(key) in self._maps["nets", family]
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the members as texts: addresses, then networks, IPv4 first."""
+        """Yield the members as texts, in the order of their numbers: addresses, then networks."""
         for (part, family), each in self._maps.items():
             # `items` asks for many at a time, which keys alone cannot be.
-            for key, _ in each.items():  # noqa: PERF102
+            keys = [key for key, _ in each.items()]
+            for key in sorted(keys, key=address_first):
                 yield text_of(part, family, key)
 
     def __len__(self) -> int:
