@@ -148,6 +148,8 @@ def _attach(place: Place, given: dict[str, Any]) -> None:
                 return new.text
 
             watch(session, outlet, said, again if expression.is_read_again else None)
+    except KeyboardInterrupt:
+        raise click.Abort from None
     except AddressError as error:
         raise click.UsageError(str(error)) from error
     except PfcompileError as error:

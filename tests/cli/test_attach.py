@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -247,6 +250,24 @@ def test_nobody_reads_the_reports_any_more(cable):
         process.process.stdout.close()
         with raw_sender(cable) as raw, flood(raw, *FRAMES):
             assert process.process.wait(20) == 0
+
+
+def test_a_second_signal_ends_it_though_nobody_reads(cable):
+    arguments = ("tc", LEFT, "--action", "report", EXPRESSION)
+    with attached(cable, *arguments) as process, raw_sender(cable) as raw:
+        with flood(raw, *FRAMES):
+            # The pipe is full soon, and nobody empties it.
+            assert eventually(lambda: is_full(process.process.stdout))
+        process.process.send_signal(signal.SIGINT)
+        process.process.send_signal(signal.SIGTERM)
+        assert process.process.wait(20) != 0
+        assert b" packets seen" in process.process.stderr.read()
+
+
+def is_full(pipe):
+    """Tell whether there is no room for another block of 4096 bytes in a pipe."""
+    waiting = struct.unpack("=i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+    return waiting > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 2 * 4096
 
 
 def test_vlan_tags_live_and_in_the_file(cable, tmp_path):

@@ -63,6 +63,8 @@ def watch_(name: str, **given: Any) -> None:
             told = found.description
             said = f"{told.place}: {told.action} {words.quoted(told.expression)}"
             watch(session, outlet, said, is_ours=False)
+    except KeyboardInterrupt:
+        raise click.Abort from None
     except PfcompileError as error:
         common.fail(error)
 

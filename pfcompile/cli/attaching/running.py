@@ -81,12 +81,15 @@ class Running:
     def run(self, first: str) -> None:
         """Watch until a signal ends it, or there are enough packets, or nobody reads them.
 
+        A second signal ends it without the packets that wait to be written.
+
         Args:
             first: What is said once signals are obeyed.
 
         Raises:
             KernelError: ENOLINK where somebody has detached it, or its interface has gone.
             CaptureError: The output cannot be written.
+            KeyboardInterrupt: A second signal came.
         """
         try:
             with self._waiter, self._signals():
@@ -100,6 +103,9 @@ class Running:
                     self._take(until=None)
         except BrokenPipeError:
             pass  # whoever reads has had enough, as with `| head`
+        except KeyboardInterrupt:
+            self._sink = None  # it waits for who reads, which is not to be waited for
+            raise
         finally:
             self._close()
 
@@ -163,6 +169,8 @@ class Running:
                 signal.signal(number, handler)
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
+        if self._waiter.is_stopped:
+            raise KeyboardInterrupt
         self._waiter.stop()
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:

@@ -91,8 +91,8 @@ class Attachment:
 
     @property
     def action(self) -> Action:
-        """What becomes of packets that match."""
-        return self._plan.action
+        """What becomes of packets that match, whoever has said so last; raises KernelError."""
+        return Action(self.description().action)
 
     @property
     def reports_packets(self) -> bool:
@@ -200,7 +200,7 @@ class Attachment:
         plan = replace(
             self._plan,
             instructions=program.instructions,
-            action=self._plan.action if action is None else action,
+            action=Action(told.action) if action is None else action,
         )
         with _load(plan, self._maps, told.attach_type) as loaded:
             self._hold.update(loaded)
