@@ -90,6 +90,7 @@ def run_prompt(shell: Shell, read: Callable[[str], str], write: Callable[[str], 
 @contextmanager
 def _interruptible(shell: Shell) -> Iterator[None]:
     """Let Ctrl-C stop a run and not the debugger."""
+    shell.session.forget_interrupt()
     before = signal.signal(signal.SIGINT, lambda *_: shell.session.interrupt())
     try:
         yield

@@ -219,6 +219,7 @@ class Debugger(App[None]):
             self._say(["still running: Escape interrupts"], "bold")
             return
         self._busy = True
+        self.shell.session.forget_interrupt()
         if line.strip():
             self._say([f"> {line.strip()}"], "bold")
         self._run(line, repeats=repeats)

@@ -234,8 +234,12 @@ class Session:
         return self.breakpoints.pop(number)
 
     def interrupt(self) -> None:
-        """Make a deed that another thread is at stop as soon as it can."""
+        """Make the deed that another thread is at, or begins, stop as soon as it can."""
         self._interrupted.set()
+
+    def forget_interrupt(self) -> None:
+        """Let deeds run again; whoever can interrupt does this before each."""
+        self._interrupted.clear()
 
     # Within a packet.
 
@@ -244,7 +248,6 @@ class Session:
         before = self.view()
         if before.end is not None:
             return Stop(Reason.NOWHERE, before, before, note="the program has ended on this packet")
-        self._interrupted.clear()
         hits = self._go(count)
         reason = Reason.STEP if self._run.steps == before.steps + count else Reason.INTERRUPT
         return self._stop(reason, before, hits)
@@ -268,7 +271,6 @@ class Session:
             verdicts: How often the program may end; None for on all packets to come.
         """
         before = self.view()
-        self._interrupted.clear()
         seen: Counter[End] = Counter()
         while True:
             hits: tuple[Breakpoint, ...] = ()
@@ -310,7 +312,6 @@ class Session:
 
     def _find(self, numbers: Iterable[int], keeps: bool | None, nowhere: Callable[[], str]) -> Stop:
         before = self.view()
-        self._interrupted.clear()
         try:
             for number in numbers:
                 if self._packets.get(number) is None:
