@@ -30,7 +30,6 @@ from pfcompile.kernel.attach.program import Plan
 from pfcompile.kernel.attach.rows import ROWS
 from pfcompile.kernel.bpf.links import XdpMode
 from pfcompile.kernel.bpf.probes import feature
-from tests.kernel import ebpf_programs
 from tests.kernel.attaching import (
     cgroup_folder,
     comes,
@@ -39,7 +38,6 @@ from tests.kernel.attaching import (
     ours,
     receiver,
 )
-from tests.kernel.ebpf_programs import open_files
 from tests.kernel.namespaces import (
     LEFT,
     LEFT_IP,
@@ -47,12 +45,11 @@ from tests.kernel.namespaces import (
     RIGHT_IP,
     ethernet,
     flood,
-    pair,
     raw_sender,
     udp,
 )
 
-pytestmark = [pytest.mark.bpf, pytest.mark.netns]
+pytestmark = [pytest.mark.bpf, pytest.mark.netns, pytest.mark.usefixtures("with_bpf")]
 PORT, OTHER = 5353, 5454
 EXPRESSION = f"udp dst port {PORT}"
 INCOMING = [
@@ -63,26 +60,6 @@ INCOMING = [
     Tc(LEFT, first=True),
 ]
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _bpf():
-    ebpf_programs.skip_without_bpf()
-    before = open_files()
-    yield
-    assert open_files() == before
-
-
-@pytest.fixture
-def cable():
-    with pair() as made:
-        yield made
-
-
-@pytest.fixture
-def sender(cable):
-    with cable.right.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        yield sock
 
 
 def compiled(text, place=None, **options):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import sys
 import threading
@@ -30,34 +29,12 @@ from pfcompile.kernel.attach import (
 )
 from pfcompile.kernel.attach.pins import pin_path, pinned
 from pfcompile.kernel.bpf.links import XdpMode
-from tests.kernel import ebpf_programs
 from tests.kernel.attaching import cgroup_folder, comes, drained, eventually, receiver
-from tests.kernel.ebpf_programs import open_files
-from tests.kernel.namespaces import LEFT, LEFT_IP, pair
+from tests.kernel.namespaces import LEFT, LEFT_IP
 from tests.kernel.test_attach import EXPRESSION, OTHER, PORT, ROOT, mixed
 
-pytestmark = [pytest.mark.bpf, pytest.mark.netns]
+pytestmark = [pytest.mark.bpf, pytest.mark.netns, pytest.mark.usefixtures("with_bpf")]
 PLACES = [Xdp(LEFT, XdpMode.GENERIC), Xdp(LEFT, XdpMode.NATIVE), Tc(LEFT)]
-
-
-@pytest.fixture(autouse=True)
-def _bpf():
-    ebpf_programs.skip_without_bpf()
-    before = open_files()
-    yield
-    assert open_files() == before
-
-
-@pytest.fixture
-def cable():
-    with pair() as made:
-        yield made
-
-
-@pytest.fixture
-def sender(cable):
-    with cable.right.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        yield sock
 
 
 @pytest.fixture

@@ -23,35 +23,13 @@ from pfcompile.kernel.attach import (
 )
 from pfcompile.kernel.attach.reporting import MOST_BYTES
 from pfcompile.kernel.bpf.links import XdpMode
-from tests.kernel import ebpf_programs
 from tests.kernel.attaching import cgroup_folder, eventually, receiver
-from tests.kernel.ebpf_programs import open_files
-from tests.kernel.namespaces import LEFT, RIGHT_IP, ethernet, pair, raw_sender, udp
+from tests.kernel.namespaces import LEFT, RIGHT_IP, ethernet, udp
 
-pytestmark = [pytest.mark.bpf, pytest.mark.netns]
+pytestmark = [pytest.mark.bpf, pytest.mark.netns, pytest.mark.usefixtures("with_bpf")]
 PORT, OTHER = 5353, 5454
 INCOMING = [Xdp(LEFT, XdpMode.GENERIC), Xdp(LEFT, XdpMode.NATIVE), Tc(LEFT)]
 PATIENCE = 20
-
-
-@pytest.fixture(autouse=True)
-def _bpf():
-    ebpf_programs.skip_without_bpf()
-    before = open_files()
-    yield
-    assert open_files() == before
-
-
-@pytest.fixture
-def cable():
-    with pair() as made:
-        yield made
-
-
-@pytest.fixture
-def raw(cable):
-    with raw_sender(cable) as sock:
-        yield sock
 
 
 def compiled(text, dlt=1, **options):

@@ -26,29 +26,19 @@ from pfcompile.kernel.attach.prefixes import parse, text_of
 from pfcompile.kernel.bpf.links import Link, XdpMode
 from pfcompile.kernel.bpf.programs import LoadedProgram
 from tests.generator.seed import SEED, rerun
-from tests.kernel import ebpf_programs
 from tests.kernel.attaching import cgroup_folder, eventually
-from tests.kernel.ebpf_programs import open_files
-from tests.kernel.namespaces import LEFT, ethernet, pair, raw_sender
+from tests.kernel.namespaces import LEFT, ethernet
 from tests.kernel.test_attach import TO_ITSELF, run_in
 
 PLACES = [Xdp(LEFT, XdpMode.NATIVE), Xdp(LEFT, XdpMode.GENERIC), Tc(LEFT)]
 XDP_DROP = 1
 
 
-@pytest.fixture
-def cable():
-    ebpf_programs.skip_without_bpf()
-    before = open_files()
-    with pair() as made:
-        yield made
-    assert open_files() == before
-
-
-@pytest.fixture
-def raw(cable):
-    with raw_sender(cable) as sock:
-        yield sock
+def in_kernel(test):
+    """Mark a test that attaches filters."""
+    for mark in (pytest.mark.bpf, pytest.mark.netns, pytest.mark.usefixtures("with_bpf")):
+        test = mark(test)
+    return test
 
 
 def compiled(text, dlt=1):
@@ -156,8 +146,7 @@ def holds(rule, prefixes, source, destination):
     return is_in != rule.is_exception
 
 
-@pytest.mark.bpf
-@pytest.mark.netns
+@in_kernel
 @pytest.mark.parametrize("number", range(6))
 def test_as_python_says(cable, number):
     """Random sets and packets; the standard library says what is in which."""
@@ -199,8 +188,7 @@ def test_as_python_says(cable, number):
             assert (program.test_run(frame).verdict == XDP_DROP) == only_exceptions
 
 
-@pytest.mark.bpf
-@pytest.mark.netns
+@in_kernel
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_changes_hold_for_the_next_packet(cable, raw, place):
     with on(cable, place, compiled(""), Action.DROP, sets=[wanted()]) as session:
@@ -245,8 +233,7 @@ def test_changes_hold_for_the_next_packet(cable, raw, place):
         assert len(hosts) == 0
 
 
-@pytest.mark.bpf
-@pytest.mark.netns
+@in_kernel
 def test_a_cgroup_has_sets_too(cable):
     with cgroup_folder() as folder:
         place = Cgroup(str(folder), Direction.EGRESS)
@@ -258,8 +245,7 @@ def test_a_cgroup_has_sets_too(cable):
             assert run_in(folder, TO_ITSELF) == "hello " * 6 + "hello"
 
 
-@pytest.mark.bpf
-@pytest.mark.netns
+@in_kernel
 def test_many_prefixes_in_one_go(cable, raw):
     """The million is measured in benchmarks/attach.py."""
     prefixes = Prefixes()
@@ -284,8 +270,7 @@ def test_many_prefixes_in_one_go(cable, raw):
         assert len(session.sets["many"]) == 0
 
 
-@pytest.mark.bpf
-@pytest.mark.netns
+@in_kernel
 def test_what_cannot_be(cable):
     with pytest.raises(ProgramError, match="two sets are called 'hosts'"):
         on(cable, Xdp(LEFT), compiled(""), sets=[wanted(), wanted()])

@@ -10,24 +10,25 @@ import errno
 import signal
 import sys
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from pfcompile.cli import signals
 from pfcompile.cli.attaching import words
 from pfcompile.errors import AttachmentError, KernelError, PfcompileError
 from pfcompile.kernel.bpf.waiting import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from pfcompile.cli.attaching.extras import Outlet
     from pfcompile.cli.attaching.sinks import Sink
     from pfcompile.kernel.attach import Attachment, Counters, Reports
 
-_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TURN_SECONDS: Final = 0.2
 """A signal that asks for something is obeyed so soon."""
 _BATCH: Final = 1024
@@ -92,7 +93,7 @@ class Running:
             KeyboardInterrupt: A second signal came.
         """
         try:
-            with self._waiter, self._signals():
+            with self._waiter, self._obeying():
                 self.say(first)
                 self._watch()
                 if self._is_ours:
@@ -151,22 +152,8 @@ class Running:
         self._has_shown = False
         click.echo(f"{before}{line}", err=True)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        handlers: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(
-            _ENDING_SIGNALS, self._end
-        )
-        handlers[signal.SIGUSR1] = self._ask
-        if self._again is not None:
-            handlers[signal.SIGHUP] = self._ask
-        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # it is not run by nohup
-            handlers[signal.SIGHUP] = self._end
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _obeying(self) -> AbstractContextManager[None]:
+        return signals.obeyed(self._end, self._ask, reads_again=self._again is not None)
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         if self._waiter.is_stopped:

@@ -9,23 +9,23 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from pfcompile.cli import common
 from pfcompile.cli.capturing.sources import exchange
+from pfcompile.cli.signals import obeyed
 from pfcompile.errors import FilterError, KernelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
 
     from pfcompile.cli.capturing.loop import Loop
     from pfcompile.cli.capturing.sources import Source
 
-_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LIVE_SECONDS: Final = 1.0
 
 
@@ -53,23 +53,9 @@ class Control:
         self._has_shown = False
         self._asked_for: set[int] = set()
 
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Obey signals while the block runs."""
-        handlers: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(
-            _ENDING_SIGNALS, self._end
-        )
-        handlers[signal.SIGUSR1] = self._ask
-        if self._file is not None:
-            handlers[signal.SIGHUP] = self._ask
-        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # it is not run by nohup
-            handlers[signal.SIGHUP] = self._end
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def signals(self) -> AbstractContextManager[None]:
+        """Return what obeys signals while a block runs."""
+        return obeyed(self._end, self._ask, reads_again=self._file is not None)
 
     def attend(self) -> float | None:
         """Do what was asked for by a signal, and show the counts; return when it is time again."""
