@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from pfcompile.analysis.counters import NO_FLOW, BlockFlow, Counting
+from pfcompile.analysis.counters import NO_FLOW, BlockFlow, Counting, Shortcut
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
 from pfcompile.captures.scans import Wanted
 from pfcompile.compiler import DEFAULT_SNAPLEN
 from pfcompile.compiler import compile as compile_text
 from pfcompile.explain.hits_found import Hits, LinkTypeHits, TermHits
+from pfcompile.explain.hits_lists import shortcuts_of
 from pfcompile.explain.remembering import Remembering
 from pfcompile.facts import link_types
 from pfcompile.files import Engine, Programs
@@ -115,8 +116,8 @@ def _listed(sources: Input | Sequence[Input]) -> list[Input]:
 class _Ways:
     """A graph with what has been counted of it; a `files.Filter`."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.instructions = Counting(graph)
+    def __init__(self, graph: Graph, shortcuts: tuple[Shortcut, ...] = ()) -> None:
+        self.instructions = Counting(graph, shortcuts)
         self.flows = [NO_FLOW] * len(graph)
         self._walker = Walker(graph)
         self._seen: list[list[int]] = [[0, 0, 0, 0] for _ in graph.blocks]
@@ -163,7 +164,7 @@ class _LinkType:
     def __init__(self, dlt: int, terms: TermGraph, graph: Graph) -> None:
         self.dlt = dlt
         self.terms = terms
-        self.by_terms = _Ways(terms.graph)
+        self.by_terms = _Ways(terms.graph, tuple(shortcuts_of(terms)))
         self.by_graph = _Ways(graph)
 
     def found(self) -> LinkTypeHits:

@@ -91,7 +91,7 @@ def lower_apart(expression: tree.Expression, text: str, options: Options) -> Ter
     context = Context(text, options, preamble.frame)
     context.variables = handed_out
     context.marks = marks = Marks()
-    return marks.found(_graph(context, preamble, expression))
+    return marks.found(_graph(context, preamble, expression), context)
 
 
 def _graph(context: Context, preamble: Preamble, expression: tree.Expression) -> Graph:
@@ -199,7 +199,8 @@ def _operand(context: Context, node: tree.Expression) -> Formula | _Listed:
                 meaning = _Listed(found)
             else:
                 inner = found.formula(context) if isinstance(found, ValueList) else found
-                meaning = _marked(context, node, inner)
+                values = found if isinstance(found, ValueList) else None
+                meaning = _marked(context, node, inner, values)
         case _:
             _note(context, node)
             meaning = _marked(context, node, _primitive(context, node))
@@ -219,10 +220,12 @@ def _taken(context: Context, span: Span) -> Always | None:
     return FALSE if span in context.taken_as_false else None
 
 
-def _marked(context: Context, node: tree.Primitive, meaning: Formula) -> Formula:
+def _marked(
+    context: Context, node: tree.Primitive, meaning: Formula, values: ValueList | None = None
+) -> Formula:
     """Return what a primitive means, with its place in the text."""
     marked = Marked(meaning, node.span)
-    return marked if context.marks is None else context.marks.put(node, marked)
+    return marked if context.marks is None else context.marks.put(context, node, marked, values)
 
 
 def _chain(context: Context, node: tree.Chain) -> Formula:

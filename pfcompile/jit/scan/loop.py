@@ -60,6 +60,7 @@ _POINTERS: Final = frozenset({TABLES, COUNTERS, INTERFACES, PREAD, MEMMOVE})
 _DECLARATIONS: Final = """\
 declare i16 @llvm.bswap.i16(i16)
 declare i32 @llvm.bswap.i32(i32)
+declare i32 @llvm.umin.i32(i32, i32)
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
 """

@@ -194,19 +194,38 @@ class _Verdicts:
     def _shortest(self, program: Filter | Counting, name: str) -> str:
         """Write one filter with all its checks; return its bit."""
         if isinstance(program, Counting):
-            return self._counted(program, 0, name)
+            return self._counted(program, 0, name, takes_shortcuts=False)
         return self._branches(program, Begin(0, Registers()), name)
 
-    def _counted(self, program: Counting, known: int, name: str) -> str:
+    def _counted(
+        self,
+        program: Counting,
+        known: int,
+        name: str,
+        *,
+        takes_shortcuts: bool = True,
+        checked: str | None = None,
+    ) -> str:
         """Write a graph that is counted; return its bit."""
-        start = self._places.start(program)
-        graph = CountedGraph(program, start, self._text, self._packet, self._tables, known, name)
-        return graph.write()
+        return CountedGraph(
+            program,
+            self._places.start(program),
+            self._text,
+            self._packet,
+            self._tables,
+            known,
+            name,
+            takes_shortcuts=takes_shortcuts,
+            checked=checked,
+        ).write()
 
     def _fastest(self, program: Filter | Counting, known: int, name: str) -> str:
         """Write one filter the fastest way; return its bit."""
         if isinstance(program, Counting):
-            return self._counted(program, known, name)
+            # The first graph can go on in the text with all checks; behind it, so can the others.
+            is_first = name.endswith(".0") and known > 0
+            checked = name.replace("usual", "short") if is_first else None
+            return self._counted(program, known, name, checked=checked)
         begin = Begin(0, Registers(known=known))
         tags = program.tag_test
         if tags is None:
