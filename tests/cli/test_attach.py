@@ -18,8 +18,15 @@ import pfcompile
 from pfcompile.kernel.attach import attachments
 from tests.cli.attaching import PFCOMPILE, attached, run
 from tests.cli.capturing import PROJECT, packets_of
-from tests.kernel import ebpf_programs
-from tests.kernel.attaching import cgroup_folder, comes, drained, eventually, ours, receiver
+from tests.kernel.attaching import (
+    cgroup_folder,
+    comes,
+    drained,
+    eventually,
+    ours,
+    receiver,
+    skip_without_links,
+)
 from tests.kernel.namespaces import LEFT, LEFT_IP, flood, pair, raw_sender, udp
 
 pytestmark = [pytest.mark.bpf, pytest.mark.netns]
@@ -29,7 +36,7 @@ EXPRESSION = f"udp dst port {PORT}"
 
 @pytest.fixture(autouse=True)
 def _bpf():
-    ebpf_programs.skip_without_bpf()
+    skip_without_links()
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ import pytest
 import pfcompile
 from examples import http_requests
 from pfcompile.kernel.attach import attachments
-from tests.kernel import ebpf_programs
-from tests.kernel.attaching import comes, drained, eventually, receiver
+from tests.kernel.attaching import comes, drained, eventually, receiver, skip_without_links
 from tests.kernel.namespaces import (
     LEFT,
     LEFT_IP,
@@ -38,7 +37,7 @@ PORT, OTHER = 5353, 5454
 
 @pytest.fixture
 def cable():
-    ebpf_programs.skip_without_bpf()
+    skip_without_links()
     with pair() as made:
         yield made
 

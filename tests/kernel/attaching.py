@@ -12,12 +12,23 @@ import pytest
 
 from pfcompile.kernel.bpf.links import all_links
 from pfcompile.kernel.bpf.maps import all_maps
+from pfcompile.kernel.bpf.probes import feature
 from pfcompile.kernel.bpf.programs import all_programs
+from tests.kernel import ebpf_programs
 from tests.kernel.namespaces import LEFT_IP
 
 PATIENCE = 400
 OURS = ("pf_", "pfcompile")
 SO_RCVBUFFORCE = 33
+
+
+def skip_without_links():
+    """Skip the test where filters cannot be attached: no root, or an older kernel."""
+    ebpf_programs.skip_without_bpf()
+    for name in ("xdp_link", "tcx_link", "cgroup_link", "xdp_frags", "ringbuf", "lpm_batches"):
+        state = feature(name)
+        if not state.available:
+            pytest.skip(f"{name} (Linux {state.since}): {state.reason}")
 
 
 def eventually(holds):

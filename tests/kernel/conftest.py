@@ -6,15 +6,15 @@ import socket
 
 import pytest
 
-from tests.kernel import ebpf_programs
+from tests.kernel.attaching import skip_without_links
 from tests.kernel.ebpf_programs import open_files
 from tests.kernel.namespaces import pair, raw_sender
 
 
 @pytest.fixture
 def with_bpf():
-    """Skip where programs cannot be loaded; check that nothing stays open."""
-    ebpf_programs.skip_without_bpf()
+    """Skip where filters cannot be attached; check that nothing stays open."""
+    skip_without_links()
     before = open_files()
     yield
     assert open_files() == before
