@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pfcompile.errors import FilterError
 from pfcompile.facts import link_types
@@ -12,8 +12,8 @@ from pfcompile.ir.values import Variable, variable
 
 if TYPE_CHECKING:
     from pfcompile.errors import Span
+    from pfcompile.lower.formula import Formula
     from pfcompile.lower.frame import Frame
-    from pfcompile.lower.terms import Marks
     from pfcompile.names.answers import Resolver
     from pfcompile.syntax import tree
 
@@ -69,6 +69,15 @@ class Options:
             raise ValueError(msg)
 
 
+class MarksPrimitives(Protocol):
+    """Keeps primitives apart; see `lower.terms.Marks`."""
+
+    def put(
+        self, context: Context, node: tree.Primitive, meaning: Formula, values: Any, /
+    ) -> Formula:
+        """Return what a primitive means, with marks around it."""
+
+
 class Context:
     """The state of lowering one expression, from left to right.
 
@@ -90,7 +99,7 @@ class Context:
         self.taken_as_true: frozenset[Span] = frozenset()
         self.taken_as_false: frozenset[Span] = frozenset()
         self.seen: list[tuple[tree.Primitive, Frame]] | None = None
-        self.marks: Marks | None = None
+        self.marks: MarksPrimitives | None = None
         self._chain: tuple[Variable, Variable] | None = None
 
     def new_variable(self) -> Variable:
