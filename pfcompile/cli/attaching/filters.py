@@ -27,8 +27,10 @@ _OPTIONS: Final = (
     ),
     click.option("-O", "unoptimized", is_flag=True, help="Do not run the optimiser."),
     options.no_names,
-    options.link_type,
-    options.netmask,
+    click.option("-y", "link_type", metavar="TYPE", help="Link type, where it is not known."),
+    click.option(
+        "-m", "netmask", metavar="MASK", help="IPv4 netmask, if not that of the interface."
+    ),
     common.protochain_headers_option,
     click.argument("words", nargs=-1, metavar="[EXPR]..."),
 )
