@@ -38,8 +38,9 @@ STANDARD_INPUT: Final = "-"
 @click.option(
     "--program", "name", metavar="NAME", help="Of an object file: the function or section."
 )
-@click.option("--script", metavar="FILE", help="Do what FILE says; '-' is stdin.")
-@click.option("--echo", is_flag=True, help="Of a script: print the commands as well.")
+@click.option("-e", "lines", multiple=True, metavar="COMMAND", help="Do this, and end; repeatable.")
+@click.option("--script", metavar="FILE", help="Do what FILE says, and end; '-' is stdin.")
+@click.option("--echo", is_flag=True, help="Of -e and scripts: print the commands as well.")
 @click.option("--plain", is_flag=True, help="On a terminal: a prompt, not the full screen.")
 @click.argument("words", nargs=-1, metavar="PROGRAM|EXPR...")
 def command(
@@ -51,6 +52,7 @@ def command(
     family: str | None,
     target: str | None,
     name: str | None,
+    lines: tuple[str, ...],
     script: str | None,
     echo: bool,
     plain: bool,
@@ -62,12 +64,16 @@ def command(
     any format that `pfcompile disasm` reads, classic or extended, object files too; its name alone
     will do where that is no expression.
 
-    On a terminal it takes the full screen; `help` lists the commands. They may also come from
-    --script, or from standard input where that is no terminal; then the first one that cannot be
-    done ends it, with status 2.
+    On a terminal it takes the full screen; `help` lists the commands. They may also come from -e,
+    from --script, or from standard input where that is no terminal; then the first one that cannot
+    be done ends it, with status 2.
     """
-    ask = script is None and sys.stdin is not None and sys.stdin.isatty()
-    _check_usage(capture, words, script, asks=ask)
+    if lines and script is not None:
+        raise click.UsageError("give the commands with -e or with --script, not both")
+    ask = not lines and script is None and sys.stdin is not None and sys.stdin.isatty()
+    if not lines and script is None and not ask:
+        script = STANDARD_INPUT
+    _check_usage(capture, words, script)
     try:
         common.need_standard_output()
         given = given_program(
@@ -84,8 +90,10 @@ def command(
         )
         packets = Packets(capture)
         shell = Shell(Session(packets, code_for))
-        if not ask:
-            _run_script(shell, script or STANDARD_INPUT, echo=echo)
+        if lines:
+            run_script(shell, lines, click.echo, name="-e", echo=echo)
+        elif script is not None:
+            _run_script(shell, script, echo=echo)
         elif plain or not sys.stdout.isatty():
             run_prompt(shell, input, click.echo)
         else:
@@ -104,14 +112,12 @@ def command(
         common.fail(error)
 
 
-def _check_usage(capture: str, words: tuple[str, ...], script: str | None, *, asks: bool) -> None:
+def _check_usage(capture: str, words: tuple[str, ...], script: str | None) -> None:
     """Refuse what cannot be meant, before anything is read."""
-    readers = [capture == STANDARD_INPUT, words == (STANDARD_INPUT,), script == STANDARD_INPUT]
-    if script is None and not asks:
-        readers.append(True)
+    readers = (capture == STANDARD_INPUT, words == (STANDARD_INPUT,), script == STANDARD_INPUT)
     if sum(readers) > 1:
         raise click.UsageError(
-            "standard input can be read only once: give the commands with --script FILE"
+            "standard input can be read only once: give the commands with -e or --script FILE"
         )
 
 

@@ -95,7 +95,7 @@ def classify(word: str) -> Operand:
     wrong = _is_wrong(word)
     if wrong is None:
         return Expression(word)
-    return File(word) if is_file(word) else Text(word, wrong)
+    return File(word) if _is_file(word) else Text(word, wrong)
 
 
 def load(operand: Operand) -> Expression | Given:
@@ -131,8 +131,7 @@ def _is_wrong(word: str) -> FilterError | None:
     return tree.error if isinstance(tree, Unfinished) else None
 
 
-def is_file(word: str) -> bool:
-    """Tell whether there is a file of that name."""
+def _is_file(word: str) -> bool:
     try:
         return Path(word).is_file()
     except (OSError, ValueError):  # too long for a name, or a null byte in it

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pfcompile.debugger.breakpoints import Breakpoint
     from pfcompile.debugger.session import View
 
-HERE: Final = "bold $text-accent"
-STOP: Final = "bold $text-error"
+HERE: Final = "bold"
+"""No colour: on the cursor's bar it would have to suit two backgrounds."""
 CHANGED: Final = "bold $text-warning"
 GOOD: Final = "bold $text-success"
 BAD: Final = "bold $text-error"
@@ -67,7 +67,7 @@ def _instruction(view: View, position: int, *, is_stop: bool) -> Content:
     terms = text.terms_at(view, position)
     is_here = position == view.position
     return Content.assemble(
-        ("*", STOP) if is_stop else " ",
+        ("*", HERE) if is_stop else " ",
         ("=> ", HERE) if is_here else "   ",
         (line, HERE) if is_here else line,
         (f"  ; {', '.join(terms)}" if terms else "", QUIET),

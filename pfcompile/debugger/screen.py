@@ -45,11 +45,11 @@ _STYLE: Final = """
 #program, #registers, #memory, #log {
     border: none; border-top: solid $primary; padding: 0 1; background: $background;
 }
-#program:focus, #memory:focus, #registers:focus { border-top: heavy $accent; }
+#program:focus, #memory:focus, #registers:focus { border-top: heavy $primary; }
 #program, #registers, #memory { height: 100%; max-height: 100%; }
 #memory { column-span: 2; }
 .pane { width: auto; }
-#log { height: 5; }
+#log { height: 5; overflow-x: hidden; }
 #command { height: 1; border: none; padding: 0 1; }
 .-wide #main, .-wide.-classic #main { grid-columns: 1fr 74; grid-rows: 13 1fr; }
 .-wide #program { row-span: 2; }
@@ -140,7 +140,7 @@ class Debugger(App[None]):
                 yield Static(classes="pane", id="registers-text")
             with VerticalScroll(id="memory"):
                 yield Static(classes="pane", id="memory-text")
-        yield RichLog(id="log", wrap=True, markup=False, highlight=False)
+        yield RichLog(id="log", min_width=0, wrap=True)
         yield Command()
         yield Footer()
 

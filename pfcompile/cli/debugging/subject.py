@@ -13,7 +13,6 @@ from pfcompile.debugger.extended import ExtendedCode
 from pfcompile.debugger.machines import End
 from pfcompile.ebpf.machine.code import Environment
 from pfcompile.ebpf.machine.helpers import HELPERS
-from pfcompile.errors import FilterError
 from pfcompile.passes.observer import Recording
 from pfcompile.program import Program
 
@@ -99,20 +98,17 @@ def codes(
         dlt = interface.dlt
         if dlt not in known:
             recording = Recording()
-            try:
-                program = compile_text(
-                    text,
-                    dlt,
-                    interface.filter_snaplen,
-                    netmask,
-                    optimize,
-                    savefile=True,
-                    resolver=resolver,
-                    max_instructions=None,  # no kernel is to run it
-                    observer=recording,
-                )
-            except FilterError as error:
-                raise _with_hint(error) from None
+            program = compile_text(
+                text,
+                dlt,
+                interface.filter_snaplen,
+                netmask,
+                optimize,
+                savefile=True,
+                resolver=resolver,
+                max_instructions=None,  # no kernel is to run it
+                observer=recording,
+            )
             known[dlt] = ClassicCode(program.instructions, text, _origins(program, recording))
         return known[dlt]
 
@@ -142,10 +138,3 @@ def _judge(place: Place) -> Callable[[int], End]:
         return End(verdict.name, verdict.keeps)
 
     return judge
-
-
-def _with_hint(error: FilterError) -> FilterError:
-    """Return an error of an expression that may have been meant for a file, saying so."""
-    if error.hint is None and operand.is_file(error.text):
-        error.hint = f"for the program in the file of that name, write @{error.text}"
-    return error
