@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pfcompile.ebpf.listing import listing
 from pfcompile.ebpf.translate import translate_with_sources
-from pfcompile.errors import FilterError, ProgramError
+from pfcompile.errors import FilterError, MissingExtraError, ProgramError
 from pfcompile.ir.graph import Graph
 from pfcompile.page.asked import compiled
 from pfcompile.page.drawing import Drawing, draw
@@ -95,6 +95,7 @@ class Stages:
         tree: None for a blank expression.
         passes: In their order; the last is what the program was written from.
         drawings: Of those graphs that differ.
+        no_drawings: Why there are none, or None.
         classic: The program.
         target: Where the extended one is for.
         extended: It, or None where no target has what the filter reads.
@@ -104,6 +105,7 @@ class Stages:
     tree: Row | None
     passes: tuple[Pass, ...]
     drawings: tuple[Drawing, ...]
+    no_drawings: str | None
     classic: tuple[Line, ...]
     target: str | None
     extended: tuple[Line, ...]
@@ -149,21 +151,53 @@ def _stages(made: Compiled, place: Callable[[Span], Place]) -> Stages:
     texts = str(made.program.dump("tcpdump")).splitlines()
     if made.provenance is None:
         classic = tuple(Line(position, text) for position, text in enumerate(texts))
-        return Stages(None, (), (), classic, *_extended(made.program, classic))
+        return Stages(None, (), (), None, classic, *_extended(made.program, classic))
     provenance = made.provenance
     classic = tuple(
         Line(position, text, tuple(map(place, provenance.origins(position))), label)
         for position, (text, label) in enumerate(zip(texts, provenance.labels, strict=True))
     )
-    passes, drawings = _passes(made.recording, provenance, place)
+    painter = _Painter(made.program.dlt, place, provenance)
+    passes = _passes(made.recording, provenance, painter)
     tree = rows(cast("Expression", made.recording.expression), place)
-    return Stages(tree, passes, drawings, classic, *_extended(made.program, classic))
+    return Stages(
+        tree,
+        passes,
+        tuple(painter.drawings),
+        painter.problem,
+        classic,
+        *_extended(made.program, classic),
+    )
 
 
-def _passes(
-    recording: Recording, provenance: Provenance, place: Callable[[Span], Place]
-) -> tuple[tuple[Pass, ...], tuple[Drawing, ...]]:
-    """Return the graphs in their order, and a drawing of each that differs from the one before.
+class _Painter:
+    """Draws graphs, as long as that is possible."""
+
+    def __init__(self, dlt: int, place: Callable[[Span], Place], provenance: Provenance) -> None:
+        self._dlt = dlt
+        self._place = place
+        self._provenance = provenance
+        self.drawings: list[Drawing] = []
+        self.problem: str | None = None
+
+    def draw(self, graph: Graph) -> int | None:
+        """Return the number of a graph's drawing, or None where there is none."""
+        last = graph is self._provenance.graph
+        try:
+            drawn = draw(
+                graph, self._dlt, self._place, self._provenance.written_as if last else None
+            )
+        except MissingExtraError as error:
+            self.problem = str(error)
+            return None
+        if drawn is None:
+            return None
+        self.drawings.append(drawn)
+        return len(self.drawings) - 1
+
+
+def _passes(recording: Recording, provenance: Provenance, painter: _Painter) -> tuple[Pass, ...]:
+    """Return the graphs in their order, drawing each that differs from the one before.
 
     The last is the one that instructions know their blocks of.
     """
@@ -178,19 +212,15 @@ def _passes(
     else:  # the same, with all who asked for its blocks
         graphs[-1] = (graphs[-1][0], last, graphs[-1][2])
     passes: list[Pass] = []
-    drawings: list[Drawing] = []
     before: Graph | None = None
-    shown: int | None = None
+    drawing: int | None = None
     for name, graph, seconds in graphs:
         changes = before is None or graph.blocks != before.blocks
         if changes or graph is last:
-            drawing = draw(graph, place, provenance.written_as if graph is last else None)
-            shown = None if drawing is None else len(drawings)
-            if drawing is not None:
-                drawings.append(drawing)
-        passes.append(Pass(name, seconds * 1000, len(graph), changes, shown))
+            drawing = painter.draw(graph)
+        passes.append(Pass(name, seconds * 1000, len(graph), changes, drawing))
         before = graph
-    return tuple(passes), tuple(drawings)
+    return tuple(passes)
 
 
 def _extended(

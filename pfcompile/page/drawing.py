@@ -1,13 +1,15 @@
-"""Places for the blocks of a graph: rows by the longest way to them, each row in the middle."""
+"""A graph as places on a sheet: its blocks as boxes, its ways as curves between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.provenance import origins_of
+from pfcompile.fields import describe
 from pfcompile.ir.graph import Accept, Branch, Let, Reject, successors
 from pfcompile.ir.text import print_test, print_value
+from pfcompile.pictures.layout import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,20 +18,39 @@ if TYPE_CHECKING:
     from pfcompile.ir.graph import Block, Graph, Label
     from pfcompile.page.spans import Place
 
-MOST_BLOCKS = 300
-_CHARACTER = 7.3
-_HEIGHT = 30
-_GAP_X = 22
-_GAP_Y = 34
+MOST_BLOCKS: Final = 150
+"""Larger graphs are not drawn: nobody sees anything there, and the layout takes long."""
+
+_CHARACTER: Final = 7.25
+_SMALL_CHARACTER: Final = 6.1
+"""How wide a character is, in pixels, in the fonts of style.css."""
+
+_PADDING: Final = 22
+_LINE: Final = 30
+_TWO_LINES: Final = 42
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A block."""
+    """A block as a box, in pixels from the upper left.
+
+    Attributes:
+        label: The block.
+        kind: "branch", "let", "accept" or "reject".
+        text: What it does, in the words of packet fields.
+        detail: The same as the graph is printed, where that is something else.
+        x: Its left side.
+        y: Its upper side.
+        width: How wide it is.
+        height: How high.
+        places: The parts of the expression that asked for it.
+        written_as: The block that has its instructions.
+    """
 
     label: int
     kind: str
     text: str
+    detail: str
     x: float
     y: float
     width: float
@@ -40,7 +61,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A way from one to the next."""
+    """A way from a block to the next one.
+
+    Attributes:
+        source: Where it begins.
+        target: Where it leads.
+        kind: "yes", "no", or "on" where there is but one.
+        points: A row of cubic Bezier curves: where the first begins, then three points for each.
+    """
 
     source: int
     target: int
@@ -50,7 +78,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A graph with its places."""
+    """A graph on its sheet."""
 
     width: float
     height: float
@@ -59,65 +87,74 @@ class Drawing:
 
 
 def draw(
-    graph: Graph, place: Callable[[Span], Place], written_as: Mapping[Label, Label] | None = None
+    graph: Graph,
+    dlt: int,
+    place: Callable[[Span], Place],
+    written_as: Mapping[Label, Label] | None = None,
 ) -> Drawing | None:
-    """Return it, or None where it is too large."""
+    """Return a graph's drawing, or None where it is too large for one.
+
+    Args:
+        graph: The graph.
+        dlt: The link type of its packets (DLT value).
+        place: Makes places of spans.
+        written_as: For each block the one that has its instructions, or None where that is itself.
+
+    Raises:
+        MissingExtraError: What lays graphs out is not installed.
+    """
     if len(graph) > MOST_BLOCKS:
         return None
-    names = {label: label for label in graph.labels} if written_as is None else written_as
-    rank = [0] * len(graph)
+    words = describe(graph, dlt)
+    texts = {label: _texts(graph[label], words[label]) for label in graph.labels}
+    edges = [
+        (label, target, kind)
+        for label in graph.labels
+        for target, kind in zip(
+            successors(graph[label]),
+            ("yes", "no") if isinstance(graph[label], Branch) else ("on",),
+            strict=False,
+        )
+    ]
+    sizes = {int(label): _size(*texts[label]) for label in graph.labels}
+    layout = lay_out(sizes, [(source, target) for source, target, _ in edges])
+    nodes = []
     for label in graph.labels:
-        for target in successors(graph[label]):
-            rank[target] = max(rank[target], rank[label] + 1)
-    rows: dict[int, list[int]] = {}
-    for label in graph.labels:
-        rows.setdefault(rank[label], []).append(label)
-    widths = [max(64, len(text_of(block)) * _CHARACTER + 20) for block in graph.blocks]
-    total = max(sum(widths[i] + _GAP_X for i in row) for row in rows.values()) + _GAP_X
-    nodes: dict[int, Node] = {}
-    for depth, row in rows.items():
-        used = sum(widths[i] + _GAP_X for i in row) - _GAP_X
-        x = (total - used) / 2
-        for i in row:
-            block = graph.blocks[i]
-            nodes[i] = Node(
-                i,
-                type(block).__name__.lower(),
-                text_of(block),
-                x,
-                12 + depth * (_HEIGHT + _GAP_Y),
-                widths[i],
-                _HEIGHT,
-                tuple(map(place, origins_of(block))),
-                names[graph.labels[i]],
+        text, detail = texts[label]
+        box = layout.boxes[label]
+        nodes.append(
+            Node(
+                label,
+                type(graph[label]).__name__.lower(),
+                text,
+                detail,
+                box.left,
+                box.top,
+                box.width,
+                box.height,
+                tuple(map(place, origins_of(graph[label]))),
+                label if written_as is None else written_as[label],
             )
-            x += widths[i] + _GAP_X
-    edges = []
-    for label in graph.labels:
-        ways = successors(graph[label])
-        for side, target in enumerate(ways):
-            a, b = nodes[label], nodes[target]
-            kind = "on" if len(ways) == 1 else ("yes", "no")[side]
-            start = a.x + a.width * (0.5 if len(ways) == 1 else (0.3, 0.7)[side])
-            edges.append(
-                Edge(label, target, kind, ((start, a.y + a.height), (b.x + b.width / 2, b.y)))
-            )
-    return Drawing(
-        total,
-        24 + len(rows) * (_HEIGHT + _GAP_Y),
-        tuple(nodes[i] for i in graph.labels),
-        tuple(edges),
-    )
+        )
+    curves = tuple(Edge(*edge, points) for edge, points in zip(edges, layout.ways, strict=True))
+    return Drawing(layout.width, layout.height, tuple(nodes), curves)
 
 
-def text_of(block: Block) -> str:
-    """Return what a block does."""
+def _texts(block: Block, words: str) -> tuple[str, str]:
+    """Return what is written in a box: in words, and as the graph is printed."""
     match block:
         case Branch(test=test):
-            return print_test(test)
+            printed = print_test(test)
         case Let(variable=variable, value=value):
-            return f"v{variable.number} = {print_value(value)}"
+            printed = f"v{variable.number} = {print_value(value)}"
         case Accept():
-            return "match"
+            return "match", ""
         case Reject():
-            return "no match"
+            return "no match", ""
+    return words, "" if printed == words else printed
+
+
+def _size(text: str, detail: str) -> tuple[float, float]:
+    """Return how wide and how high the box of a text is."""
+    width = max(len(text) * _CHARACTER, len(detail) * _SMALL_CHARACTER) + _PADDING
+    return width, _TWO_LINES if detail else _LINE

@@ -5,6 +5,8 @@ import { drawGraph } from "./graph.js";
 import { isLit } from "./links.js";
 import { rove } from "./rove.js";
 
+const SMALLEST = 0.75; // of its natural size, that a drawing is shown in
+
 /** Return a panel that can be closed: an element, and where its contents go. */
 export function panel(id, title, ...beside) {
   const body = make("div", { class: "body" });
@@ -147,6 +149,7 @@ export class GraphPanel {
   take(stages, at) {
     this.passes = stages.passes;
     this.drawings = stages.drawings;
+    this.problem = stages.no_drawings;
     this.flow = null;
     this.path = null;
     this.bar.hidden = this.passes.length === 0;
@@ -181,11 +184,12 @@ export class GraphPanel {
         ? null
         : drawGraph(this.drawings[pass.drawing], this.isLast ? this.flow : null, this.isLast ? this.path : null);
     if (this.drawn === null) {
-      const words = `The graph has ${counted(pass.blocks, "block")}, too many to draw.`;
+      const words = this.problem ?? `The graph has ${counted(pass.blocks, "block")}, too many to draw.`;
       this.canvas.replaceChildren(make("p", { class: "missing" }, words));
       return;
     }
     this.canvas.replaceChildren(this.drawn.element);
+    this.fit(this.drawn.element);
     const { nodes, elements } = this.drawn;
     const belonging = (row) => this.links.ofBlock(nodes[elements.indexOf(row)], this.isLast);
     rove(this.drawn.element, () => elements, {
@@ -194,6 +198,16 @@ export class GraphPanel {
       onChoose: (row) => this.links.choose(belonging(row)),
     });
     this.links.leave();
+  }
+
+  /** Make a drawing as small as its panel asks for, but not too small to read, and show its top. */
+  fit(svg) {
+    const width = Number(svg.getAttribute("width"));
+    const room = this.canvas.clientWidth - 20;
+    const scale = room > 0 ? Math.min(1, Math.max(SMALLEST, room / width)) : 1;
+    svg.setAttribute("width", width * scale);
+    svg.setAttribute("height", Number(svg.getAttribute("height")) * scale);
+    this.canvas.scrollLeft = (this.canvas.scrollWidth - this.canvas.clientWidth) / 2;
   }
 
   reach(row, lit) {
