@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _LARGEST_INDEX: Final = 4096
 """Behind a protocol's first byte; the link header takes any."""
 
+_LONGEST: Final = 200
+"""Characters of a comparison: longer ones stand deep in chains of headers, and take long to read
+for the compiler, too."""
+
 _LINK: Final = ("ether", "radio")
 _NETWORK: Final = ("ip", "ip6", "arp", "rarp")
 _OVER_IPV4: Final = frozenset({"tcp", "udp", "icmp", "sctp", "igmp", "pim", "vrrp"})
@@ -42,8 +46,14 @@ _OVER_IPV4: Final = frozenset({"tcp", "udp", "icmp", "sctp", "igmp", "pim", "vrr
 class Accessors:
     """Writes values with the accessors of some place in an expression."""
 
-    def __init__(self, names: Sequence[tuple[str, Sequence[Load]]]) -> None:
-        """Take each accessor's name and what byte 0 behind it is, as one load or several."""
+    def __init__(
+        self, names: Sequence[tuple[str, Sequence[Load]]], longest: int = _LONGEST
+    ) -> None:
+        """Take each accessor's name and what byte 0 behind it is, as one load or several.
+
+        What is written is no longer than `longest` characters.
+        """
+        self._longest = longest
         self._sums = {
             name: [_sum(base.base, base.offset) for base in bases] for name, bases in names
         }
@@ -55,6 +65,8 @@ class Accessors:
             left = self._written(test.left, names)
             right = "" if isinstance(test.right, Numbers) else self._written(test.right, names)
             if left is None or right is None or (left, right) in tried or left.isdigit():
+                continue
+            if len(left) + len(right) > self._longest:
                 continue
             tried.add((left, right))
             yield from _compared(test, left, right)

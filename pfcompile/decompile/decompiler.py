@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.compiler import DEFAULT_SNAPLEN
 from pfcompile.decompile.guesses import Guesser
-from pfcompile.decompile.obstacles import find_obstacles, is_seccomp, returned, uses_metadata
+from pfcompile.decompile.meanings import movers
+from pfcompile.decompile.obstacles import (
+    find_metadata,
+    find_obstacles,
+    is_seccomp,
+    returned,
+    uses_metadata,
+)
 from pfcompile.decompile.outline import outline
 from pfcompile.decompile.phrases import Phrase
 from pfcompile.decompile.probes import meant
@@ -179,6 +186,8 @@ class _Task:
         if proof is not Proof.NONE and obstacles:
             # It is proved which packets match, and that is all that can be said.
             proof, reason = Proof.NONE, "only which packets match is proved, not what is returned"
+        if text is None or (proof is Proof.NONE and not obstacles):
+            obstacles += find_metadata(self.program)
         return self._answer(text, proof, reason, obstacles)
 
 
@@ -237,7 +246,7 @@ class _Finder:
             return ""
         if truth == 0:
             return _NOTHING
-        search = Search(self._vocabulary, samples.all, self._deadline)
+        search = Search(self._vocabulary, samples.all, movers(self._options), self._deadline)
         found = search.solve(truth, care, ())
         return None if found is None else found.text
 

@@ -8,6 +8,7 @@ knows an offset, and every link type and encapsulation works alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.decompile import spelling, words
@@ -16,7 +17,7 @@ from pfcompile.decompile.addresses import chained
 from pfcompile.decompile.phrases import EXTRA
 from pfcompile.decompile.probes import Level, common_tests, meant, places, probed
 from pfcompile.decompile.questions import tests_of
-from pfcompile.ir.values import Load, Value, parts
+from pfcompile.ir.values import REMEMBERED, Load, Value, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,12 +169,15 @@ class Guesser:
 
     def plain(self, test: Test) -> str | None:
         """Return a test in terms of the link header's bytes, None where they do not reach it."""
-        return next(Accessors(list(self._link_bytes())).relations(test), None)
+        writer = Accessors(list(self._link_bytes()), longest=_NO_LIMIT)
+        return next(writer.relations(test), None)
 
     def _first_bytes(self, name: str, level: Level) -> tuple[Load, ...]:
         found = probed(_first_byte(name), _PROBED_BYTE, self._options, level)
         return tuple(each for each in found if isinstance(each, Load))
 
+
+_NO_LIMIT: Final = 1 << 30
 
 _PROBED_BYTE: Final = 199
 
@@ -187,6 +191,7 @@ _MOST_ALIKE: Final = 3
 """How often one encapsulation is looked for inside itself."""
 
 
+@lru_cache(REMEMBERED)
 def _depth(value: Value) -> int:
     """Return how many loads of a value stand inside each other."""
     inner = max((_depth(part) for part in parts(value)), default=0)

@@ -6,13 +6,14 @@ carries its values along, so that two graphs which test the same thing have the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pfcompile.decompile.growth import Move, Step, grow
 from pfcompile.decompile.reading import fork
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.graph import Accept, Branch, Graph, Label, Let, Reject, Test, used_values
 from pfcompile.ir.values import Arithmetic, Load, Value, Variable, const, load_at, variables
+from pfcompile.lower.context import Source
 from pfcompile.lower.lowering import lower
 from pfcompile.passes.fold import Simplifier, binary
 from pfcompile.syntax import tree
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from pfcompile.errors import Span
     from pfcompile.lower.context import Options
 
-TUNNELS = frozenset({"geneve", "vxlan"})
-"""Encapsulations whose inside stands where only the packet tells."""
+
+def movers(options: Options) -> frozenset[str]:
+    """Return the encapsulations whose inside stands where only the packet tells.
+
+    In a live capture that is so of a VLAN, whose tag may be in the metadata.
+    """
+    return _TUNNELS | {"vlan"} if options.source is Source.LIVE else _TUNNELS
+
+
+_TUNNELS: Final = frozenset({"geneve", "vxlan"})
 
 
 def meaning(text: str, options: Options, level: tuple[str, ...] = ()) -> Graph:
@@ -33,7 +42,7 @@ def meaning(text: str, options: Options, level: tuple[str, ...] = ()) -> Graph:
         text: The piece.
         options: The link type and what else it depends on.
         level: The encapsulations (`vlan`, `mpls`, ...) that stand to its left, which are not
-            tested; a tunnel is, since where its inside stands can be said of no other packet.
+            tested; `movers` are, since where their inside stands can be said of no other packet.
 
     Raises:
         FilterError: The piece means nothing there.
@@ -48,7 +57,7 @@ def meaning(text: str, options: Options, level: tuple[str, ...] = ()) -> Graph:
         skipped = frozenset(
             operand.span
             for operand, word in zip(operands, level, strict=False)
-            if word not in TUNNELS
+            if word not in movers(options)
         )
     return without_variables(lower(parsed, whole, options, skipped))
 

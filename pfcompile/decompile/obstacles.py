@@ -107,11 +107,21 @@ def _positions(instructions: Sequence[Instruction], op: Op) -> tuple[int, ...]:
 
 def uses_metadata(instructions: Sequence[Instruction]) -> bool:
     """Return whether a program asks for metadata that live captures have words for."""
-    words = (ancillary_word(one) for one in instructions)
-    return any(
-        word is not None and word.word in LIVE_WORDS and word.word is not Ancillary.ALU_XOR_X
-        for word in words
+    return bool(find_metadata(instructions))
+
+
+def find_metadata(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
+    """Return where a program asks for such metadata, for when those words do not fit."""
+    words = ((position, ancillary_word(one)) for position, one in enumerate(instructions))
+    found = tuple(
+        position
+        for position, word in words
+        if word is not None and word.word in LIVE_WORDS - {Ancillary.ALU_XOR_X}
     )
+    if not found:
+        return ()
+    what = "asks for metadata otherwise than inbound, outbound, ifindex and vlan do"
+    return (Obstacle(what, found),)
 
 
 def is_seccomp(instructions: Sequence[Instruction]) -> bool:

@@ -46,22 +46,20 @@ def common_tests(options: Options, level: Level) -> frozenset[Test]:
     return frozenset.intersection(*tests) if len(tests) > 1 else frozenset()
 
 
-def _constants(text: str, options: Options, level: Level) -> dict[Value, int]:
+def _constants(text: str, options: Options, level: Level) -> dict[Value, tuple[int, ...]]:
     """Return what a piece compares for equality, and with which numbers."""
     graph = meant(text, options, level)
-    if graph is None:
-        return {}
-    return {
-        test.left: test.right.value
-        for test in tests_of(graph)
-        if test.op is Comparison.EQ and isinstance(test.right, Const)
-    }
+    found: dict[Value, tuple[int, ...]] = {}
+    for test in () if graph is None else tests_of(graph):
+        if test.op is Comparison.EQ and isinstance(test.right, Const):
+            found[test.left] = (*found.get(test.left, ()), test.right.value)
+    return found
 
 
 @lru_cache(1024)
 def probed(text: str, number: int, options: Options, level: Level) -> tuple[Value, ...]:
     """Return what a piece compares with a number that stands in it."""
-    return tuple(left for left, k in _constants(text, options, level).items() if k == number)
+    return tuple(left for left, ks in _constants(text, options, level).items() if number in ks)
 
 
 class Decoder:
@@ -87,19 +85,21 @@ class Decoder:
 def places(head: Head, options: Options, level: Level) -> tuple[tuple[Value, Decoder], ...]:
     """Return where a number stands that is written behind a head, and how to read it there."""
     all_ones = (1 << head.bits) - 1
-    whole = _constants(head.write(all_ones), options, level)
     found = []
-    flipped: list[dict[Value, int]] | None = None
-    for place, word in whole.items():
-        if word == all_ones:
-            images = [1 << i for i in range(head.bits)]
+    flipped: list[dict[Value, tuple[int, ...]]] | None = None
+    for place, numbers in _constants(head.write(all_ones), options, level).items():
+        word = numbers[0]
+        if all_ones in numbers:
+            word, images = all_ones, [1 << i for i in range(head.bits)]
+        elif len(numbers) > 1:
+            continue
         else:
             if flipped is None:
                 flipped = [
                     _constants(head.write(all_ones ^ 1 << i), options, level)
                     for i in range(head.bits)
                 ]
-            images = [word ^ each.get(place, word) for each in flipped]
+            images = [word ^ each.get(place, (word,))[0] for each in flipped]
         if any(images):
             found.append((place, Decoder(all_ones, word, images)))
     return tuple(found)

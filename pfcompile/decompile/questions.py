@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
+_ADDRESS: Final = 4
+"""Bytes of an IPv4 address: of what is shorter the program asks for no network."""
+
 _FEW: Final = 8
 """Parts of a set that are also tried alone."""
 
@@ -72,8 +75,8 @@ class Questions:
         if isinstance(value, Load):
             for number in self._inside_wider(value, WORD):
                 found[(number, number),] = None
-            for ranges in self._beginning(value):
-                found[ranges] = None
+            if value.size == _ADDRESS:
+                found.update(dict.fromkeys(self._beginning(value)))
         bound = upper_bound(value)
         singles = normal(pair for ranges in found for pair in ranges if pair[0] == pair[1])
         starts = sorted({start for ranges in found for pair in ranges for start in _edges(pair)})

@@ -23,11 +23,21 @@ from pfcompile.cbpf.isa import (
 )
 from pfcompile.cbpf.liveness import REGISTERS, A, M, X, check_loop_free, wanted_registers
 from pfcompile.decompile.growth import Fork, Move, Step, grow
+from pfcompile.decompile.ordering import ordered_test
 from pfcompile.errors import ProgramError
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Accept, Reject, Test
-from pfcompile.ir.values import Value, ancillary, const, load, load_at, packet_length
+from pfcompile.ir.values import (
+    Arithmetic,
+    Const,
+    Value,
+    ancillary,
+    const,
+    load,
+    load_at,
+    packet_length,
+)
 from pfcompile.passes.fold import binary, canonical, decide
 
 if TYPE_CHECKING:
@@ -146,9 +156,17 @@ class _Reader:
 
 
 def fork(test: Test, yes: object, no: object) -> Move:
-    """Return the move of a test, written in the one way to write it."""
+    """Return the move of a test of simple values, written in the one way to write it."""
+    test = ordered_test(test)
     if test.may_end:
         return Fork(test, yes, no)
+    match test:
+        case Test(
+            op=Comparison.EQ,
+            left=Arithmetic(op=ArithmeticOp.SUB, left=Const(value=a), right=value),
+            right=Const(value=k),
+        ):
+            test = Test(Comparison.EQ, value, const(a - k))
     outcome = decide(test)
     if outcome is None:
         test, swapped = canonical(test)

@@ -46,6 +46,8 @@ class Sample:
     data: bytearray
     wire_length: int = 100
     metadata: dict[int, int] = field(default_factory=dict)
+    _computed: dict[Value, int | None] = field(default_factory=dict)
+    """What stands at computed offsets: in a chain of headers each depends on all before it."""
 
     def copy(self) -> Sample:
         """Return another with the same contents."""
@@ -57,14 +59,14 @@ class Sample:
             case Const(value=k):
                 return k
             case Load(size=size, base=base, offset=offset):
-                if base is not None:
+                if base is None:
+                    return self._loaded(offset, size)
+                if value not in self._computed:
                     start = self.value(base)
-                    if start is None:
-                        return None
-                    offset = start + offset & WORD
-                if offset + size > len(self.data):
-                    return None
-                return int.from_bytes(self.data[offset : offset + size], "big")
+                    self._computed[value] = (
+                        None if start is None else self._loaded(start + offset & WORD, size)
+                    )
+                return self._computed[value]
             case Arithmetic(op=op, left=left, right=right):
                 a, b = self.value(left), self.value(right)
                 return None if a is None or b is None else alu(op, a, b)
@@ -75,8 +77,14 @@ class Sample:
             case Variable() | Numbers():
                 raise AssertionError  # neither is in a graph without variables, nor alone
 
+    def _loaded(self, offset: int, size: int) -> int | None:
+        if offset + size > len(self.data):
+            return None
+        return int.from_bytes(self.data[offset : offset + size], "big")
+
     def put(self, value: Value, wanted: int) -> None:
         """Try to make a value what is wanted, by changing what it is computed from."""
+        self._computed.clear()
         match value:
             case Load(size=size, base=base, offset=offset):
                 start = 0 if base is None else self.value(base)

@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.decompile.meanings import TUNNELS
 from pfcompile.decompile.phrases import Form, Phrase
 
 if TYPE_CHECKING:
@@ -45,11 +44,13 @@ class Search:
     Attributes:
         vocabulary: The pieces that may stand behind some encapsulations.
         everything: A bit for each sample.
+        movers: Encapsulations behind which something is known only of what passes them.
         deadline: From when on only what looks best is tried, by the monotonic clock.
     """
 
     vocabulary: Callable[[Level], Sequence[Phrase]]
     everything: int
+    movers: frozenset[str]
     deadline: float
     _known: dict[tuple[int, int, Level], Phrase | None] = field(default_factory=dict)
     _problems: int = 0
@@ -84,7 +85,7 @@ class Search:
                 split = _split(piece, true, truth, wrong, self.everything)
                 if split is None:
                     open_.append(piece)
-                else:
+                elif split.form is Form.AND or not self.movers.intersection(piece.after):
                     splits.append(split)
         best = min(exact, key=lambda phrase: phrase.cost, default=None)
         if best is not None and best.is_plain:
@@ -177,8 +178,6 @@ def _split(piece: Phrase, true: int, truth: int, wrong: int, everything: int) ->
         piece = piece.negated(everything)
     else:
         return None
-    if piece.after and piece.after[-1] in TUNNELS and form is Form.OR:
-        return None  # where a tunnel's inside stands is known only behind `and`
     return _Split(decided - piece.cost / _LONG, form, piece)
 
 
