@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.compiler import DEFAULT_SNAPLEN
@@ -26,6 +27,7 @@ from pfcompile.lower.context import (
 )
 from pfcompile.names.resolvers import SystemResolver
 from pfcompile.syntax import tree
+from pfcompile.syntax.keywords import KEYWORDS
 from pfcompile.syntax.parser import Unfinished, parse_partly
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ CUT_SECONDS: Final = 0.3
 
 LONGEST_FOR_CUTS: Final = 120
 """Instructions of the unoptimised program, above which it is not looked for them."""
+
+_LINK_WORDS: Final = frozenset(
+    word for word, (_, value) in KEYWORDS.items() if value is tree.Proto.LINK
+)
 
 _ORDER: Final = {Level.WARNING: 0, Level.NOTE: 1}
 
@@ -91,7 +97,7 @@ def explain(
             max_instructions=None,
         )
     except FilterError as error:
-        if error.hint is None and " on DLT_" in error.message:
+        if error.hint is None and _LINK_TYPE_LACKS.search(error.message):
             error.hint = "is it the right link type? -y, or link_type=, says another"
         raise
     options = Options(
@@ -169,11 +175,21 @@ def _terms(subject: Subject, written: Written) -> Iterator[Term]:
             span = written.spans[number]
             text = written.text[span.start : span.end]
             said = describe(subject, occurrence, text)
-            yield Term(occurrence.span, span, said, _inherited(occurrence.node))
+            yield Term(occurrence.span, span, said, _inherited(subject.text, occurrence.node))
 
 
-def _inherited(node: tree.Primitive) -> str | None:
-    """Return the qualifiers that an identifier has from its left, or None."""
-    if isinstance(node, tree.Qualified) and is_inherited(node) and node.qualifiers is not None:
-        return qualifier_words(node.qualifiers)
-    return None
+_LINK_TYPE_LACKS: Final = re.compile(r" (on|for) DLT_| supported only on ")
+
+_QUALIFIER_BEFORE: Final = re.compile(r"([a-z]\w*)[\s(]*(?:(?:not\b|!)[\s(]*)*$")
+
+
+def _inherited(text: str, node: tree.Primitive) -> str | None:
+    """Return the qualifiers that an identifier has from further left, or None."""
+    if not (isinstance(node, tree.Qualified) and is_inherited(node)) or node.qualifiers is None:
+        return None
+    # The first of a list in parentheses has them right before it.
+    before = _QUALIFIER_BEFORE.search(text, 0, node.span.start)
+    words = qualifier_words(node.qualifiers)
+    if before is not None and before[1] in {*words.split(), *_LINK_WORDS}:
+        return None
+    return words

@@ -15,6 +15,7 @@ from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
 from pfcompile.explain.filters import Filters, TooLongError, constant
 from pfcompile.explain.runs import beside, runs_of
+from pfcompile.explain.words import describe
 from pfcompile.explain.words.english import listed
 from pfcompile.facts.link_layouts import Encoding
 from pfcompile.ir.graph import Accept, Reject
@@ -90,6 +91,8 @@ def _no_packet(subject: Subject) -> FilterWarning:
     )
     if odd and hint is not None and hint.endswith("do not carry it"):
         hint = None  # They may carry it: it is looked for in the wrong place.
+    if hint is None and "cannot both hold" in why:
+        hint = "for packets with either, join them with `or`"
     return warning("PF106", error.span or subject.expression.span, said, hint)
 
 
@@ -198,6 +201,14 @@ class _Search:
         """Return whether `and` joins two terms, or the parts that they stand in."""
         return beside(self._subject, run, other).is_needed
 
+    def _lack(self, run: Run) -> str:
+        """Return why a term never holds, where the link type is the reason."""
+        occurrence = next(each for each in self._subject.occurrences if each.span in run.spans)
+        if occurrence.moved or run.negated:
+            return ""
+        said = describe(self._subject, occurrence, run.written)
+        return said.removeprefix("nothing") if said.startswith("nothing: ") else ""
+
     def _parts(self, run: Run, others: Sequence[int]) -> list[Beside]:
         """Return the parts of the expression that other terms stand in, each once."""
         return list(dict.fromkeys(beside(self._subject, run, self._runs[each]) for each in others))
@@ -215,8 +226,9 @@ class _Search:
         """
         shown = _shown(run)
         if not parts:
-            always = "always" if holds else "never"
-            return warning("PF102" if holds else "PF101", run.span, f"{shown} {always} holds here")
+            if holds:
+                return warning("PF102", run.span, f"{shown} always holds here")
+            return warning("PF101", run.span, f"{shown} never holds here{self._lack(run)}")
         needed = [f"`{part.written}`" for part in parts if part.is_needed]
         instead = [f"`{part.written}`" for part in parts if not part.is_needed]
         related = tuple(
@@ -235,7 +247,9 @@ class _Search:
             return warning(code, run.span, said, "it can be left out", *related)
         if not instead:
             said = f"{shown} never holds together with {listed(needed, 'and')}"
-            return warning("PF101", run.span, said, None, *related)
+            hint = f"for packets with either: {parts[0].written} or {run.written}"
+            either = len(parts) == 1 and not run.negated
+            return warning("PF101", run.span, said, hint if either else None, *related)
         where = listed(["it holds", *_hold(needed)], "and")
         said = f"{shown} adds nothing: where {where}, {listed(instead, 'or')} holds anyway"
         if set(needed) & set(instead):

@@ -129,8 +129,10 @@ class _Writer:
                 return f"{self.arithmetic(left)} {op.value} {self.arithmetic(right)}"
             case tree.Qualified(qualifiers=tree.Qualifiers() as qualifiers):
                 kind = qualifiers.kind or Kind.HOST
-                node = replace(node, qualifiers=replace(qualifiers, kind=kind))
-                written = unparse(node)
+                written = unparse(replace(node, qualifiers=replace(qualifiers, kind=kind)))
+                if isinstance(node.identifier, tree.Number):
+                    value = node.identifier
+                    written = written.removesuffix(str(value.value)) + self.number_as(value)
                 return self.named_link(written) if qualifiers.proto is Proto.LINK else written
             case tree.Cast(proto=Proto.LINK):
                 return self.named_link(unparse(node))
@@ -150,7 +152,7 @@ class _Writer:
         """Return arithmetic with parentheses around every operation."""
         match node:
             case tree.Literal():
-                return self.literal(node)
+                return self.number_as(node)
             case tree.Length():
                 return "len"
             case tree.Accessor(proto=proto, index=index, size=size):
@@ -163,7 +165,7 @@ class _Writer:
             case tree.Binary(op=op, left=left, right=right):
                 return f"({self.arithmetic(left)} {op.value} {self.arithmetic(right)})"
 
-    def literal(self, node: tree.Literal) -> str:
+    def number_as(self, node: tree.Literal | tree.Number) -> str:
         """Return a number, as it was written if that is a name or hexadecimal."""
         word = self.text[node.span.start : node.span.end].strip("() \t\r\n")
         return word if word in NAMED_CONSTANTS or word[:2] in {"0x", "0X"} else str(node.value)

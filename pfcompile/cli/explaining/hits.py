@@ -15,8 +15,8 @@ from pfcompile.cli import common
 from pfcompile.cli.progress import ProgressBar
 from pfcompile.errors import FilterError, PfcompileError
 from pfcompile.explain.hits_counting import Reading, hits
+from pfcompile.fields import describe
 from pfcompile.ir.graph import Accept, Branch, Let, Reject
-from pfcompile.ir.text import print_test, print_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,18 +144,17 @@ def _terms(found: LinkTypeHits) -> Iterator[str]:
 def _blocks(found: LinkTypeHits) -> Iterator[str]:
     head = ["block", "test", "reached", "yes", "", "no", "", "cut short"]
     rows = [head]
+    words = describe(found.graph, found.dlt)
     for label in found.graph.labels:
         flow = found.flows[label]
         reached, yes, no, cut_short = _numbers(flow.reached, flow.yes, flow.no, flow.cut_short)
         match found.graph[label]:
-            case Branch(test=test, yes=then, no=otherwise):
-                shown = _short(print_test(test))
+            case Branch(yes=then, no=otherwise):
                 ways = [yes, _target(found, then), no, _target(found, otherwise)]
-                rows.append([f"b{label}", shown, reached, *ways, cut_short])
-            case Let(variable=variable, value=value, next=after):
-                shown = _short(f"v{variable.number} = {print_value(value)}")
+                rows.append([f"b{label}", _short(words[label]), reached, *ways, cut_short])
+            case Let(next=after):
                 ways = [yes, _target(found, after), "", ""]
-                rows.append([f"b{label}", shown, reached, *ways, cut_short])
+                rows.append([f"b{label}", _short(words[label]), reached, *ways, cut_short])
             case Accept():
                 rows.append([f"b{label}", "match", reached])
             case Reject():

@@ -14,7 +14,7 @@ from pfcompile.explain import Level
 from pfcompile.facts import link_types
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pfcompile.explain import Explanation, FilterWarning, Term
 
@@ -152,10 +152,10 @@ def _print_tried(page: _Page, explanation: Explanation) -> None:
 def _print_warning(page: _Page, explanation: Explanation, each: FilterWarning) -> None:
     """Print a warning as errors are drawn: its place, the text, and a mark below it."""
     label = f"{each.level.value} {each.code}"
-    first, *drawn = _drawn(explanation, each)
+    first, *drawn = draw(each.message, explanation.text, each.span).splitlines()
     page.block(Text.assemble((label, _LEVELS[each.level]), f": {first}"), indent=0)
     for line in drawn:
-        page.line(line)
+        page.line(line.rstrip())
     if each.hint is not None:
         page.block(Text(f"hint: {each.hint}"))
     for related in each.related:
@@ -164,7 +164,3 @@ def _print_warning(page: _Page, explanation: Explanation, each: FilterWarning) -
         if len(shown) > _WIDEST // 2:
             shown = f"{shown[: _WIDEST // 4]} ... {shown[-_WIDEST // 8 :]}"
         page.block(Text(f"{place}: {shown}: {related.message}"))
-
-
-def _drawn(explanation: Explanation, each: FilterWarning) -> Iterator[str]:
-    yield from draw(each.message, explanation.text, each.span).splitlines()
