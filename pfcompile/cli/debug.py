@@ -18,7 +18,10 @@ from pfcompile.debugger.session import Session
 from pfcompile.errors import PfcompileError, ProgramError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from pfcompile.captures.records import Record
+    from pfcompile.debugger.machines import Code
 
 STANDARD_INPUT: Final = "-"
 
@@ -73,7 +76,7 @@ def command(
     ask = not lines and script is None and sys.stdin is not None and sys.stdin.isatty()
     if not lines and script is None and not ask:
         script = STANDARD_INPUT
-    _check_usage(capture, words, script)
+    _check_usage(capture, words, file, script)
     try:
         common.need_standard_output()
         given = given_program(
@@ -82,14 +85,9 @@ def command(
             name=name,
             target=target,
         )
-        code_for = codes(
-            given,
-            netmask=netmask,
-            optimize=not no_optimize,
-            resolver=common.resolver(no_names=no_names),
-        )
-        packets = Packets(capture)
-        shell = Shell(Session(packets, code_for))
+        resolver = common.resolver(no_names=no_names)
+        code_for = codes(given, netmask=netmask, optimize=not no_optimize, resolver=resolver)
+        shell = Shell(_session(capture, code_for))
         if lines:
             run_script(shell, lines, click.echo, name="-e", echo=echo)
         elif script is not None:
@@ -103,8 +101,6 @@ def command(
     except BrokenPipeError:
         common.forget_standard_output()
         sys.exit(common.STATUS_FAILED)
-    except ValueError as error:  # of the netmask
-        raise click.UsageError(str(error)) from error
     except ScriptError as error:
         common.complain(error)
         sys.exit(common.STATUS_USAGE)
@@ -112,13 +108,27 @@ def command(
         common.fail(error)
 
 
-def _check_usage(capture: str, words: tuple[str, ...], script: str | None) -> None:
+def _check_usage(
+    capture: str, words: tuple[str, ...], file: str | None, script: str | None
+) -> None:
     """Refuse what cannot be meant, before anything is read."""
-    readers = (capture == STANDARD_INPUT, words == (STANDARD_INPUT,), script == STANDARD_INPUT)
-    if sum(readers) > 1:
+    given = [capture, file, script, *(words if len(words) == 1 else ())]
+    if given.count(STANDARD_INPUT) > 1:
         raise click.UsageError(
             "standard input can be read only once: give the commands with -e or --script FILE"
         )
+
+
+def _session(capture: str, code_for: Callable[[Record], Code]) -> Session:
+    """Return a session on a capture.
+
+    Raises:
+        UsageError: What an expression is compiled with is wrong, such as the netmask.
+    """
+    try:
+        return Session(Packets(capture), code_for)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _run_script(shell: Shell, script: str, *, echo: bool) -> None:

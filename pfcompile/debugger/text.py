@@ -115,7 +115,7 @@ def register_lines(
         is_short: Whether to leave out the decimal number where there is something else to say.
     """
     old: dict[str, int] = {}
-    if before is not None and before.code is view.code:
+    if before is not None and (before.number, before.code) == (view.number, view.code):
         old = {each.name: each.value for each in before.registers}
     width = max(len(each.name) for each in view.registers)
     for each in view.registers:

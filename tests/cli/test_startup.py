@@ -11,7 +11,7 @@ import pytest
 CAPTURE = Path(__file__).parents[2] / "pcaps" / "ethernet.pcap"
 
 LIBRARIES = {
-    *("elftools", "llvmlite", "networkx", "numpy", "pyroute2", "rich", "scapy", "z3"),
+    *("elftools", "llvmlite", "networkx", "numpy", "pyroute2", "rich", "scapy", "textual", "z3"),
 }
 """Each has a door in one package or two, and is loaded by what needs it."""
 
