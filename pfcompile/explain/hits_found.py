@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pfcompile.fields import describe
 from pfcompile.ir.graph import Accept, Branch, Let, Reject
 from pfcompile.ir.text import print_test, print_value
 
@@ -105,12 +106,16 @@ class LinkTypeHits:
             "matched": self.matched,
             "turned_away_before": self.turned_away_before,
             "terms": [asdict(term) for term in self.terms],
-            "blocks": [self._block(label) for label in self.graph.labels],
+            "blocks": self._blocks(),
         }
 
-    def _block(self, label: Label) -> dict[str, Any]:
+    def _blocks(self) -> list[dict[str, Any]]:
+        words = describe(self.graph, self.dlt)
+        return [self._block(label, words[label]) for label in self.graph.labels]
+
+    def _block(self, label: Label, words: str) -> dict[str, Any]:
         flow = self.flows[label]
-        shown: dict[str, Any] = {"block": f"b{label}", "reached": flow.reached}
+        shown: dict[str, Any] = {"block": f"b{label}", "words": words, "reached": flow.reached}
         match self.graph[label]:
             case Branch(test=test, yes=yes, no=no):
                 shown |= {"test": print_test(test), "yes": f"b{yes}", "no": f"b{no}"}

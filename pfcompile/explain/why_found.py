@@ -47,7 +47,7 @@ class TestWay:
 
     Attributes:
         words: What it found: `IP.proto is 17 (udp), not 6 (tcp)`.
-        test: The test as graphs are printed: `ldb[23] == 6`.
+        test: What was asked: `ip.proto == tcp`.
         outcome: "true", "false" or "cut short".
         label: Its block in the graph that keeps terms apart.
         bytes: What it looked at.

@@ -13,13 +13,16 @@ from pfcompile.captures.filtering import check_link_type
 from pfcompile.captures.inputs import name_of
 from pfcompile.captures.reader import open_source, read_records
 from pfcompile.cbpf.generate import generate
-from pfcompile.errors import CaptureError, MissingExtraError
+from pfcompile.cbpf.interpreter import run
+from pfcompile.compiler import compile as compile_text
+from pfcompile.errors import CaptureError, FilterError, MissingExtraError
 from pfcompile.explain.remembering import Remembering
 from pfcompile.explain.why_bytes import Read, Reader, ranges
 from pfcompile.explain.why_fields import FieldNames
 from pfcompile.explain.why_found import Change, NamedBytes, TermWay, TestWay, Why
 from pfcompile.explain.why_words import cut_words, found_words
 from pfcompile.facts import link_types
+from pfcompile.fields import describe
 from pfcompile.ir.evaluation import Walker, Way
 from pfcompile.ir.graph import Accept, Branch, Graph, Let, used_values
 from pfcompile.ir.text import print_test, print_value
@@ -31,10 +34,11 @@ from pfcompile.syntax.parser import parse
 from pfcompile.syntax.unparse import unparse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pfcompile.captures.inputs import Source as Input
     from pfcompile.captures.records import Record
+    from pfcompile.cbpf.isa import Instruction
     from pfcompile.ir.evaluation import Step
     from pfcompile.ir.graph import Label
     from pfcompile.lower.terms import Term
@@ -42,6 +46,15 @@ if TYPE_CHECKING:
 
 CHANGE_SECONDS = 10.0
 """How long the search for the smallest change may take."""
+
+MOST_DESCRIBED = 1000
+"""Blocks of a graph whose tests are told in the words of fields: what that takes grows faster than
+their number."""
+
+EXACT = 600
+"""Instructions of a program up to which it is asked for changes as it is written."""
+
+NO_CHANGE = "no change of its bytes would turn the verdict"
 
 _OUTCOMES = {Way.YES: "true", Way.NO: "false", Way.ON: "true", Way.CUT_SHORT: "cut short"}
 
@@ -138,12 +151,16 @@ def why_packet(
         graph = lower_apart(expression, text, options)
     names = FieldNames(dlt, packet)
     steps, matches = Walker(graph.graph).walk(packet, length)
-    way = _WayThrough(graph, Reader(packet, length), names)
+    way = _WayThrough(graph, dlt, Reader(packet, length), names)
     for step in steps:
         way.go(step)
     smallest, plain, no_change = None, None, "the search for one was not wanted"
     if change_seconds > 0:
-        smallest, plain, no_change = _changes(graph.graph, packet, length, names, change_seconds)
+        program, no_change = _program(graph.graph, text, dlt, options)
+        if program is not None:
+            smallest, plain, no_change = _changes(
+                program, packet, length, names, seconds=change_seconds, matches=matches
+            )
     return Why(
         text=text,
         number=number,
@@ -168,8 +185,9 @@ class _WayThrough:
         all: All that they look at.
     """
 
-    def __init__(self, terms: TermGraph, reader: Reader, names: FieldNames) -> None:
+    def __init__(self, terms: TermGraph, dlt: int, reader: Reader, names: FieldNames) -> None:
         self._graph = terms.graph
+        self._asked = describe(terms.graph, dlt) if len(terms.graph) <= MOST_DESCRIBED else None
         self._reader = reader
         self._names = names
         self._begins: dict[Label, Term] = {}
@@ -207,12 +225,13 @@ class _WayThrough:
     def _test(self, label: Label, block: Branch, way: Way) -> None:
         read = self._reader.test(block)
         self.all.add(read)
+        asked = print_test(block.test) if self._asked is None else self._asked[label]
         if way is Way.CUT_SHORT:
             words = cut_words(used_values(block), self._reader)
         else:
             holds = way is Way.YES
-            words = found_words(block.test, self._reader, self._names, holds=holds)
-        self._note(label, words, print_test(block.test), way, read)
+            words = found_words(block.test, asked, self._reader, self._names, holds=holds)
+        self._note(label, words, asked, way, read)
 
     def _assign(self, label: Label, block: Let, way: Way) -> None:
         shown = f"v{block.variable.number} = {print_value(block.value)}"
@@ -255,22 +274,52 @@ def _named(bits: Mapping[int, int], packet: bytes, names: FieldNames) -> tuple[N
     return tuple(found)
 
 
+def _program(
+    graph: Graph, text: str, dlt: int, options: Options
+) -> tuple[Sequence[Instruction] | None, str]:
+    """Return the program to be asked for changes, or why there is none.
+
+    A long one is optimised: it says the same of every packet that is not cut off in what it reads.
+    """
+    program = generate(without_marks(graph), snaplen=1, longest=None)
+    if len(program) <= EXACT:
+        return program, ""
+    try:
+        return compile_text(
+            text,
+            dlt,
+            savefile=True,
+            resolver=options.resolver,
+            protochain_headers=options.protochain_headers,
+            max_instructions=None,  # no kernel is to run it
+        ).instructions, ""
+    except FilterError as error:
+        return None, error.message
+
+
 def _changes(
-    graph: Graph, packet: bytes, wire_length: int, names: FieldNames, seconds: float
+    program: Sequence[Instruction],
+    packet: bytes,
+    wire_length: int,
+    names: FieldNames,
+    *,
+    seconds: float,
+    matches: bool,
 ) -> tuple[Change | None, Change | None, str]:
     """Return the smallest change, the plain one, and why there is none."""
+    if bool(run(program, packet, wire_length)) != matches:
+        return None, None, "the packet is cut off in what the filter reads"
     try:
         from pfcompile.prove.change import smallest_change  # noqa: PLC0415 - z3 is an extra
         from pfcompile.prove.result import Undecided  # noqa: PLC0415 - the same
     except MissingExtraError as error:
         return None, None, str(error)
 
-    program = generate(without_marks(graph), snaplen=1, longest=None)
     found = smallest_change(program, packet, wire_length, timeout_ms=int(1000 * seconds))
     if isinstance(found, Undecided):
         return None, None, found.reason
     if found.smallest is None:
-        return None, None, "no change of its bytes would turn the verdict"
+        return None, None, NO_CHANGE
     smallest = _change(packet, found.smallest, names)
     plain = None
     if found.plain is not None and found.plain != found.smallest:

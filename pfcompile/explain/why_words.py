@@ -25,11 +25,12 @@ _IP_PROTOCOL_FIELDS: Final = frozenset({"proto", "nh"})
 _ADDRESS_FIELDS: Final = frozenset({"src", "dst", "psrc", "pdst"})
 
 
-def found_words(test: Test, reader: Reader, names: FieldNames, *, holds: bool) -> str:
+def found_words(test: Test, asked: str, reader: Reader, names: FieldNames, *, holds: bool) -> str:
     """Return what a test found.
 
     Args:
         test: The test.
+        asked: The same in the words of fields.
         reader: Knows the packet, and the variables as they are on the way.
         names: What its bits are called.
         holds: Whether it held.
@@ -41,6 +42,8 @@ def found_words(test: Test, reader: Reader, names: FieldNames, *, holds: bool) -
     number = reader.value(left)
     if number is None:  # it has come out when the packet took this way, so it does here
         return what
+    if not fields and not isinstance(left, PacketLength):
+        return f"{asked} {'holds' if holds else 'does not hold'} ({_shown(number, left, '')})"
     kind = fields[0].rpartition(".")[2] if len(fields) == 1 and isinstance(left, Load) else ""
     shown = _shown(number, left, kind)
     if isinstance(right, Numbers):

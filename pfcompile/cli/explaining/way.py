@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
+from pfcompile.explain.why_packet import NO_CHANGE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pfcompile.explain.why_found import TermWay, Why
 
 _ROW: Final = 16
 """Bytes of a line."""
 
-_LONGEST: Final = 1000
+_LONGEST: Final = 300
 """Characters of the expression that are written out."""
+
+_SHOWN_ALIKE: Final = 4
+"""Terms in a row with the same outcome that are shown."""
 
 _COLOURS: Final = {"true": "green", "false": "red", "cut short": "yellow"}
 _MARKED: Final = "bold black on yellow"
@@ -49,12 +54,29 @@ def _lines(why: Why, path: str, *, colour: bool) -> Iterator[Text]:
         .append(f": {' '.join(shown.split()) or 'the empty expression, as every packet does'}")
     )
     yield Text()
-    for term in why.terms:
-        yield from _term(term)
+    for terms in _alike(why.terms):
+        left_out = len(terms) - _SHOWN_ALIKE
+        for number, term in enumerate(terms):
+            if number < _SHOWN_ALIKE - 1 or number == len(terms) - 1 or left_out <= 1:
+                yield from _term(term)
+            elif number == len(terms) - 2:
+                yield Text(f"  ... {left_out} more terms: {term.outcome}")
     if why.terms:
         yield Text()
     yield from _decided(why, colour=colour)
     yield from _change(why)
+
+
+def _alike(terms: Sequence[TermWay]) -> Iterator[list[TermWay]]:
+    """Yield terms in rows with the same outcome."""
+    row: list[TermWay] = []
+    for term in terms:
+        if row and term.outcome != row[-1].outcome:
+            yield row
+            row = []
+        row.append(term)
+    if row:
+        yield row
 
 
 def _term(term: TermWay) -> Iterator[Text]:
@@ -109,9 +131,10 @@ def _row(packet: bytes, start: int, marked: set[int], last: set[int], *, colour:
         gap = " "
         if not colour and inside != before:
             gap = "[" if inside else "]"
-        line.append(gap)
         if offset >= len(packet):
+            line.append(gap.rstrip())
             break
+        line.append(gap)
         style = ""
         if colour and inside:
             style = _LAST if offset in last else _MARKED
@@ -125,7 +148,8 @@ def _row(packet: bytes, start: int, marked: set[int], last: set[int], *, colour:
 def _change(why: Why) -> Iterator[Text]:
     turned = "not match" if why.matches else "match"
     if why.smallest is None:
-        yield Text(f"No change that would make it {turned}: {why.no_change}.")
+        reason = "" if why.no_change == NO_CHANGE else f" was found: {why.no_change}"
+        yield Text(f"No change of its bytes that would make it {turned}{reason}.")
         return
     count = f"{why.smallest.count} byte{'s' if why.smallest.count > 1 else ''}"
     yield Text(f"The smallest change that would make it {turned}, of {count}:")
