@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from pfcompile.explain.why_packet import NO_CHANGE
+from pfcompile.explain.why_walk import NO_CHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
