@@ -189,17 +189,24 @@ class _Asked:
                 self._origins[block.test] = united(known or (), block.origins)
 
     def settled_by(self, test: Test) -> Origins:
-        """Return who asked for `test`, or for what it tells where it holds.
+        """Return who asked for `test`, or for what it tells of the bytes that it looks at.
 
-        That another test of the same value does not hold is no more than that this one does.
+        That a comparison does not hold where another one does is nothing that its part asked for;
+        that some bits are not set may be.
         """
         found = self._origins.get(test, ())
-        near = {other: None for place in _places(test) for other in self._looking_at.get(place, ())}
+        places = set(_places(test))
+        near = {
+            other: None
+            for place in places
+            for other in self._looking_at.get(place, ())
+            if places.issuperset(_places(other))
+        }
         if near:
             where_it_holds = Facts().assume(test, outcome=True)
             for other in near:
                 outcome = where_it_holds.decide(other)
-                if outcome or (outcome is False and other.left is not test.left):
+                if outcome or (outcome is False and other.op is Comparison.SET):
                     found = united(found, self._origins[other])
         return found
 
