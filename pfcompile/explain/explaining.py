@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pfcompile.names.answers import Resolver
     from pfcompile.program import Program
 
-CUT_SECONDS: Final = 0.3
-"""How long is looked for packets that are cut off: it is only for a note."""
+CUT_SHARE: Final = 0.15
+"""The share of the time for proofs that goes to packets that are cut off: it is only for a note."""
 
 LONGEST_FOR_CUTS: Final = 120
 """Instructions of the unoptimised program, above which it is not looked for them."""
@@ -116,7 +116,7 @@ def explain(
     written = write_out(text, expression, frames)
     proved = find(subject, seconds)
     warnings = [found for check in CHECKS for found in check(subject)]
-    warnings += [*proved.warnings, *_cut_off(subject, program, min(seconds, CUT_SECONDS))]
+    warnings += [*proved.warnings, *_cut_off(subject, program, seconds * CUT_SHARE)]
     return Explanation(
         text,
         options.dlt,

@@ -25,6 +25,7 @@ def test_an_example_triggers_its_warning(quirk, code, link, text):
         "link_type": name,
         "live": live == "live",
         "netmask": "255.255.255.0",
+        "seconds": 60,
         "resolver": StaticResolver(),
     }
     if code == "error":
