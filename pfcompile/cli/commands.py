@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "map": "Change the sets of addresses that attached filters look into.",
     "explain": "Say what an expression means, in words, with warnings.",
     "why": "Say why a packet of a capture matches, or does not.",
+    "draw": "Draw an expression's tree, graph or program: SVG, PNG, DOT, text.",
     "prove": "Say how two filters are related, for all packets.",
     "decompile": "Say which expression a classic program means.",
     "ebpf": "Compile an expression to eBPF: for XDP, tc, sockets, object files.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from pfcompile.ir.graph import Graph
 
@@ -54,8 +54,11 @@ class Recording:
         self.stages.append(stage)
 
     @property
-    def expression(self) -> object:
-        """The tree of the expression; None for a blank one, which has no graphs either."""
+    def expression(self) -> Any:
+        """The tree of the expression (a `tree.Expression`); None for a blank one.
+
+        A blank one has no graphs either.
+        """
         return next((stage.product for stage in self.stages if stage.name == "parse"), None)
 
     @property
