@@ -159,7 +159,7 @@ def why_packet(
         program, no_change = _program(graph.graph, text, dlt, options)
         if program is not None:
             smallest, plain, no_change = _changes(
-                program, packet, length, names, seconds=change_seconds, matches=matches
+                program, packet, length, dlt, names, seconds=change_seconds, matches=matches
             )
     return Why(
         text=text,
@@ -301,6 +301,7 @@ def _changes(
     program: Sequence[Instruction],
     packet: bytes,
     wire_length: int,
+    dlt: int,
     names: FieldNames,
     *,
     seconds: float,
@@ -320,14 +321,17 @@ def _changes(
         return None, None, found.reason
     if found.smallest is None:
         return None, None, NO_CHANGE
-    smallest = _change(packet, found.smallest, names)
+    smallest = _change(packet, found.smallest, dlt, names)
     plain = None
     if found.plain is not None and found.plain != found.smallest:
-        plain = _change(packet, found.plain, names)
+        plain = _change(packet, found.plain, dlt, names)
     return smallest, plain, ""
 
 
-def _change(packet: bytes, changed: bytes, names: FieldNames) -> Change:
+def _change(packet: bytes, changed: bytes, dlt: int, names: FieldNames) -> Change:
     bits = {n: 0xFF for n, (a, b) in enumerate(zip(packet, changed, strict=True)) if a != b}
-    edits = _named(bits, changed, names)
+    # The fields are those of the changed packet, unless nobody knows what that is.
+    edits = _named(bits, changed, FieldNames(dlt, changed))
+    if not all(each.names for each in edits):
+        edits = _named(bits, changed, names)
     return Change(edits, tuple(packet[each.start : each.stop] for each in edits), changed)
