@@ -7,11 +7,14 @@ sums put in order, so that equal places are equal objects.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.graph import Test
+from pfcompile.ir.text import print_value
 from pfcompile.ir.values import (
+    REMEMBERED,
     Ancillary,
     Arithmetic,
     Const,
@@ -70,11 +73,17 @@ def total(*values: Value) -> Value:
                 addends.append(other)
     if not addends:
         return const(constant)
-    # Values are interned: any fixed order of objects will do, and lasts as long as they.
-    first, *rest = sorted(addends, key=id)
+    # Any fixed order will do: values are interned, so that equal sums are then one object.
+    first, *rest = sorted(addends, key=_order) if len(addends) > 1 else addends
     for each in rest:
         first = arithmetic(ArithmeticOp.ADD, first, each)
     return add(first, const(constant))
+
+
+@lru_cache(REMEMBERED)
+def _order(value: Value) -> tuple[bool, str]:
+    """Return what a sum's parts are ordered by: variables first, as people write them."""
+    return not isinstance(value, Variable), print_value(value)
 
 
 def behind(start: Value, place: Load) -> Value | None:

@@ -113,7 +113,7 @@ PF: Final = Header(
     "pflog",
     in_order(
         ("len", 8),
-        ("af", 8),
+        ("af", 8, Kind.FAMILY),
         ("action", 8),
         ("reason", 8),
         ("ifname", 128, Kind.BITS),
@@ -193,9 +193,9 @@ _TYPE_FIELDS: Final[dict[Encoding, Field]] = {
     Encoding.PPP_BSDOS: Field("proto", 0, 16, Kind.PPP_PROTOCOL),
     Encoding.FAMILY_HOST_ORDER: Field("family", 0, 32, Kind.FAMILY),
     Encoding.FAMILY_NETWORK_ORDER: Field("family", 0, 32, Kind.FAMILY),
-    Encoding.FAMILY_BYTE: Field("family", 0, 8),
+    Encoding.FAMILY_BYTE: Field("family", 0, 8, Kind.FAMILY),
     Encoding.ARCNET: Field("type", 0, 8),
-    Encoding.IPNET: Field("family", 0, 8),
+    Encoding.IPNET: Field("family", 0, 8, Kind.FAMILY),
 }
 """The field that tells the protocol, where it is one; it begins at the link type's `type_field`."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, NamedTuple
 
 from pfcompile.fields.addresses import behind, distance
@@ -103,12 +105,14 @@ def _pieces(header: Header | None, far: int, size: int, mask: int) -> list[Piece
     if header is None:
         return None
     first, end = 8 * far, 8 * (far + size)
-    for part in (*header.parts, *header.fields):
-        made = _piece(header, part, first, end)
-        if made is not None and made.mask == mask and made.is_whole:
-            return [made]
     cut = (_piece(header, field, first, end) for field in header.fields)
-    return [made for made in cut if made is not None and made.mask & mask]
+    found = [made for made in cut if made is not None and made.mask & mask]
+    asked = mask & reduce(or_, (made.mask for made in found), 0)
+    for part in header.parts:
+        made = _piece(header, part, first, end)
+        if made is not None and made.mask == asked and made.is_whole:
+            return [made]
+    return found
 
 
 def _piece(header: Header, field: Field, first: int, end: int) -> Piece | None:

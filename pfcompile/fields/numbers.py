@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import ethertypes, ip_protocols, named_constants, wlan
+from pfcompile.fields import families
 from pfcompile.fields.rows import Kind
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def text(kind: Kind, number: int) -> str:
             return _colons(number, 6)
         case Kind.TCP_FLAGS:
             return flags(number)
-        case Kind.BITS | Kind.FAMILY:
+        case Kind.BITS:
             return f"0x{number:x}"
         case _:
             return _names(kind).get(number) or plain(kind, number)
@@ -128,6 +129,13 @@ def _names(kind: Kind) -> Mapping[int, str]:
                 number: word for word, number in reversed(ip_protocols.KEYWORD_PROTOCOLS.items())
             }
             return {**registered, ip_protocols.HOPOPTS: "hopopt", **keywords}
+        case Kind.FAMILY:
+            named = {families.IPV4: "ip", **dict.fromkeys(families.IPV6, "ip6")}
+            return {
+                number: name
+                for family, name in named.items()
+                for number in families.in_any_order(family)
+            }
         case Kind.ICMP_TYPE:
             return _constants("icmp-")
         case Kind.ICMP6_TYPE:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.facts import arcnet, ethertypes, ppp
 from pfcompile.facts.link_layouts import Encoding
-from pfcompile.fields import link_headers, network_headers, starts, transport_headers
+from pfcompile.fields import families, link_headers, network_headers, starts, transport_headers
 from pfcompile.fields.addresses import settled, total
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.values import Value, arithmetic, const, load_at
@@ -43,23 +43,13 @@ _BY_PPP: Final[dict[int, Header]] = {
     ppp.MPLS: network_headers.MPLS,
 }
 
-_IP4_FAMILY: Final = 2
-_IP6_FAMILIES: Final = (10, 24, 26, 28, 30)
-"""AF_INET6 on Linux, NetBSD and OpenBSD, Solaris, FreeBSD and Darwin."""
-
-
-def _swapped(number: int) -> int:
-    return int.from_bytes(number.to_bytes(4, "little"), "big")
-
-
 _BY_FAMILY: Final[dict[int, Header]] = {
-    order(number): header
-    for order in (int, _swapped)
-    for header, numbers in (
-        (network_headers.IP, (_IP4_FAMILY,)),
-        (network_headers.IP6, _IP6_FAMILIES),
-    )
-    for number in numbers
+    **dict.fromkeys(families.in_any_order(families.IPV4), network_headers.IP),
+    **{
+        number: network_headers.IP6
+        for family in families.IPV6
+        for number in families.in_any_order(family)
+    },
 }
 
 _BY_ARCNET: Final[dict[int, Header]] = {

@@ -16,8 +16,9 @@ several lines. Settings are `link:`, `netmask:`, `snaplen:`, `source:` (live, sa
 number of `same as:`, other spellings that must give the same program.
 
 Sections are named by stage. `lowered` is the graph before the passes, the name of a pass what that
-pass alone makes of it, `optimised` the graph after all of them; `cbpf` is the program,
-`unoptimised` the program without the passes, `error` what is said instead; any format of `--format`
+pass alone makes of it, `optimised` the graph after all of them; `words` is the optimised graph
+in the words of packet fields, `drawn`, `dot`, `tree` and `program drawn` are pictures; `cbpf` is
+the program, `unoptimised` the program without the passes, `error` what is said instead; any format of `--format`
 is the program in it. `explained` is what `pfcompile explain` prints, `warned` the warnings below it
 alone, and `noted` its notes. A case may begin with a section `graph` instead of a filter: then the
 passes get that graph.
@@ -34,17 +35,24 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.cbpf.check import check as check_program
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.listing import tcpdump
+from pfcompile.cbpf.provenance import trace, with_all_origins
 from pfcompile.cli.explaining.text import print_explanation, print_warnings
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import PfcompileError
 from pfcompile.explain import Level, explain
 from pfcompile.facts.link_types import number as dlt_of
+from pfcompile.fields import describe
 from pfcompile.ir.check import check
 from pfcompile.ir.text import parse_graph, print_graph
 from pfcompile.lower.context import Options, Source
 from pfcompile.lower.lowering import lower
 from pfcompile.names.answers import Host, Service
 from pfcompile.names.resolvers import StaticResolver
+from pfcompile.passes.observer import Recording
+from pfcompile.pictures.blocks import picture_of_graph, picture_of_program
+from pfcompile.pictures.dot import dot
+from pfcompile.pictures.text import text as draw_text
+from pfcompile.pictures.trees import picture_of_tree
 from pfcompile.program import FORMATS
 from pfcompile.syntax.parser import parse_partly
 from tests.passes.catalogue import PASSES, apply
@@ -95,7 +103,7 @@ class Case:
     def graph(self) -> Graph | None:
         return parse_graph(dict(self.sections)["graph"]) if "graph" in dict(self.sections) else None
 
-    def compiled(self, text: str, *, optimize: bool = True):
+    def compiled(self, text: str, *, optimize: bool = True, observer=None):
         source = self.setting("source", "")
         return compile_text(
             text,
@@ -106,6 +114,7 @@ class Case:
             live=source == "live",
             savefile=source == "savefile",
             resolver=RESOLVER,
+            observer=observer,
         )
 
     def lowered(self) -> Graph:
@@ -184,6 +193,8 @@ def actual(case: Case, section: str) -> str:
         return _graph_text(case.lowered())
     if _pass_name(section) in PASSES:
         return _graph_text(apply(_pass_name(section), case.lowered()))
+    if section in {"words", "drawn", "dot", "tree", "program drawn"}:
+        return _picture(case, section)
     program = case.compiled(case.filter, optimize=section != "unoptimised")
     check_program(program.instructions)
     for spelling in case.spellings:
@@ -196,6 +207,25 @@ def actual(case: Case, section: str) -> str:
     output = program.dump(section)
     assert isinstance(output, str), f"{section} is not text"
     return output
+
+
+def _picture(case: Case, section: str) -> str:
+    """Return the optimised graph in words, or a picture as text or DOT."""
+    recording = Recording()
+    program = case.compiled(case.filter, observer=recording)
+    graph = with_all_origins(recording.graph, recording.lowered)
+    match section:
+        case "words":
+            words = describe(graph, program.dlt)
+            return "".join(f"b{label}: {words[label]}\n" for label in graph.labels)
+        case "tree":
+            return draw_text(picture_of_tree(recording.expression, case.filter))
+        case "program drawn":
+            found = trace(recording.graph, program.snaplen, recording.lowered)
+            return draw_text(picture_of_program(found, program.dlt, case.filter))
+        case _:
+            picture = picture_of_graph(graph, program.dlt, case.filter)
+            return dot(picture) if section == "dot" else draw_text(picture)
 
 
 def _explanation(case: Case, section: str) -> str:
