@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import CaptureError, FilterError, MissingExtraError, Span
-from pfcompile.explain.why_packet import why_packet
+from pfcompile.explain.why_walk import why_packet
 from pfcompile.ir.evaluation import Walker
 from pfcompile.page.asked import compiled
 from pfcompile.page.packets import end_of, name_of, records, said

@@ -1,15 +1,17 @@
-"""A server and a browser for all tests of a worker."""
+"""A server for all tests of a worker, and a browser."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from tests.page.serving import serving
 
+PCAPS = Path(__file__).resolve().parents[2] / "pcaps"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
@@ -20,8 +22,10 @@ def server():
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    # Of a module, not of the session: as long as it is there, an event loop runs in this thread,
+    # and tests of other modules could start none.
     if CHROMIUM is None:
         pytest.skip("there is no Chromium (Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where it is run

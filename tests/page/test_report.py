@@ -7,15 +7,12 @@ import hashlib
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
 from pfcompile.page.report import STATIC, bundled
 from tests.cli.in_process import refused, run
-from tests.page.conftest import opened
-
-PCAPS = Path(__file__).resolve().parents[2] / "pcaps"
+from tests.page.conftest import PCAPS, opened
 
 
 def report(*arguments):

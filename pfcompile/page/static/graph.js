@@ -72,7 +72,7 @@ function drawEdge(edge, flow, most, isOnPath) {
   if (edge.kind !== "on") {
     // Beside where the way begins, on the side that it turns to.
     const side = after[0] < start[0] - 1 || (after[0] < start[0] + 1 && edge.kind === "yes") ? -1 : 1;
-    const at = { x: start[0] + side * 5, y: start[1] + 12, class: "way" };
+    const at = { x: start[0] + side * 7, y: start[1] + 13, class: "way" };
     group.append(makeSvg("text", { ...at, "text-anchor": side < 0 ? "end" : "start" }, edge.kind));
   }
   return group;
