@@ -30,7 +30,6 @@ from pfcompile.lower.link_protocol import link_protocol
 from pfcompile.lower.lists import ValueList, can_join, joined
 from pfcompile.lower.preamble import Preamble, field_test
 from pfcompile.lower.qualified import qualified
-from pfcompile.lower.terms import Marks
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Proto
 
@@ -86,6 +85,8 @@ def lower_apart(expression: tree.Expression, text: str, options: Options) -> Ter
     Raises:
         FilterError, ValueError: As `lower`.
     """
+    from pfcompile.lower.terms import Marks  # noqa: PLC0415 - compiling needs none
+
     handed_out: list[Variable] = []
     preamble = Preamble(layout(options.dlt), handed_out)
     context = Context(text, options, preamble.frame)
