@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import signal
 import socket
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -87,7 +88,11 @@ def serve(port: int, usual: Filter, state: str, when_ready: Callable[[Address], 
         # It warns of workers that are ended with the loop.
         logging.getLogger("asyncio").setLevel(logging.ERROR)
         server = _Server(config, lambda: when_ready(address))
-        with suppress(KeyboardInterrupt):  # uvicorn ends by it, and then raises it again
+        # uvicorn ends by signals, too, and then lets them do what they did before: with that, the
+        # captures would stay.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
             server.run([listening])
 
 

@@ -241,10 +241,9 @@ def test_a_server_that_has_ended(browser):
         page.goto(server.url)
         page.wait_for_selector("#classic li")
         server.process.terminate()
-        server.process.wait()
+        assert server.process.wait(60) == 0
         page.fill(EXPRESSION, "arp")
         page.wait_for_selector("[role=alert]:has-text('still running')")
-        server.process.returncode = 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from pfcompile.page.app import LONGEST_TEXT
 from pfcompile.page.uploads import KEPT, LARGEST
 from tests.cli.in_process import refused
+from tests.page.serving import serving
 
 PCAPS = Path(__file__).resolve().parents[2] / "pcaps"
 QUESTION = json.dumps({"text": "ip", "link_type": "EN10MB", "savefile": False}).encode()
@@ -133,6 +135,19 @@ def test_a_capture_that_is_too_large(server):
         except OSError:
             pass  # it has seen enough
         assert b" 413 " in link.recv(100)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_captures_go_with_the_server(number, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving() as server:
+        assert server.ask("POST", "/api/captures", b"no capture")[0] == 200
+        (folder,) = tmp_path.glob("pfcompile-*")
+        assert folder.stat().st_mode & 0o077 == 0
+        assert len(list(folder.iterdir())) == 1
+        server.process.send_signal(number)
+        assert server.process.wait(60) == 0
+    assert not list(tmp_path.glob("pfcompile-*"))
 
 
 def test_a_port_that_is_taken(server):
