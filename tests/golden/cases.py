@@ -16,12 +16,12 @@ several lines. Settings are `link:`, `netmask:`, `snaplen:`, `source:` (live, sa
 number of `same as:`, other spellings that must give the same program.
 
 Sections are named by stage. `lowered` is the graph before the passes, the name of a pass what that
-pass alone makes of it, `optimised` the graph after all of them; `words` is the optimised graph
-in the words of packet fields, `drawn`, `dot`, `tree` and `program drawn` are pictures; `cbpf` is
-the program, `unoptimised` the program without the passes, `error` what is said instead; any format
-of `--format` is the program in it. `explained` is what `pfcompile explain` prints, `warned` the warnings below it
-alone, and `noted` its notes. A case may begin with a section `graph` instead of a filter: then the
-passes get that graph.
+pass alone makes of it, `optimised` the graph after all of them; `words` is the optimised graph in
+the words of packet fields, `drawn`, `dot`, `tree` and `program drawn` are pictures; `cbpf` is the
+program, `unoptimised` the program without the passes, `error` what is said instead; any format of
+`--format` is the program in it. `explained` is what `pfcompile explain` prints, `warned` the
+warnings below it alone, and `noted` its notes. A case may begin with a section `graph` instead of a
+filter: then the passes get that graph.
 """
 
 from __future__ import annotations
