@@ -66,7 +66,7 @@ class Accessors:
             right = "" if isinstance(test.right, Numbers) else self._written(test.right, names)
             if left is None or right is None or (left, right) in tried or left.isdigit():
                 continue
-            if len(left) + len(right) > self._longest:
+            if _length(test, left, right) > self._longest:
                 continue
             tried.add((left, right))
             yield from _compared(test, left, right)
@@ -141,6 +141,12 @@ def _sum(base: Value | None, offset: int) -> tuple[Counter[Value], int]:
             case other:
                 terms[other] += 1
     return terms, offset & WORD
+
+
+def _length(test: Test, left: str, right: str) -> int:
+    """Return about how long a comparison is to write."""
+    times = len(test.right.ranges) if isinstance(test.right, Numbers) else 1
+    return times * len(left) + len(right)
 
 
 _RELATIONS: Final = {

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from pfcompile.decompile import spelling, words
 from pfcompile.decompile.probes import probed
 from pfcompile.ir.arithmetic import WORD
-from pfcompile.ir.graph import Branch
-from pfcompile.ir.ranges import complement
+from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.graph import Branch, successors
+from pfcompile.ir.ranges import complement, within
 from pfcompile.passes.group_tests import membership
 
 if TYPE_CHECKING:
@@ -93,35 +94,46 @@ def _word_places(
 def _addresses(graph: Graph, places: Sequence[Value]) -> list[_Address]:
     """Return the addresses that ways through a graph compare the words in `places` with."""
     number_of = {place: number for number, place in enumerate(places)}
-    found: dict[_Address, None] = {}
     nothing = _Address((None,) * len(places))
-    seen: set[tuple[Label, _Address]] = set()
-    waiting = [
-        (label, nothing)
-        for label in reversed(graph.labels)
-        if _number(graph, label, number_of) is not None
-    ]
+    found: dict[_Address, None] = {}
+    seen: set[tuple[Label, _Address, bool]] = set()
+    waiting = [(label, nothing, False) for label in _entries(graph, number_of)]
     while waiting and len(seen) < _MOST:
-        label, known = waiting.pop()
-        if (label, known) in seen:
+        here = waiting.pop()
+        if here in seen:
             continue
-        seen.add((label, known))
+        seen.add(here)
+        label, known, is_found = here
         number = _number(graph, label, number_of)
-        if number is None or known.words[number] is not None:
-            if known != nothing:
+        if number is None:
+            # What was not the number that was asked for leads here with every address.
+            if is_found:
                 found[known] = None
             continue
         block = graph[label]
         assert isinstance(block, Branch)
         asked = membership(block.test)
         assert asked is not None
-        waiting += [(block.yes, known.with_word(number, pair)) for pair in asked[1]]
-        others = complement(asked[1])
-        if len(others) == 1:
-            waiting.append((block.no, known.with_word(number, others[0])))
-        if known != nothing:
-            waiting.append((block.no, known))
+        low, high = known.words[number] or (0, WORD)
+        waiting += [
+            (block.yes, known.with_word(number, pair), True) for pair in within(asked[1], low, high)
+        ]
+        others = within(complement(asked[1]), low, high)
+        if block.test.op is not Comparison.EQ and len(others) == 1:
+            waiting.append((block.no, known.with_word(number, others[0]), True))
+        elif others:
+            waiting.append((block.no, known, False))
     return list(found)
+
+
+def _entries(graph: Graph, number_of: dict[Value, int]) -> list[Label]:
+    """Return the tests of words that other tests lead to."""
+    words_at = {label for label in graph.labels if _number(graph, label, number_of) is not None}
+    led_to = {graph.entry}
+    for label in graph.labels:
+        if label not in words_at:
+            led_to.update(successors(graph[label]))
+    return sorted(words_at & led_to)
 
 
 def _number(graph: Graph, label: Label, number_of: dict[Value, int]) -> int | None:

@@ -20,7 +20,7 @@ from pfcompile.decompile.questions import tests_of
 from pfcompile.ir.values import REMEMBERED, Load, Value, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pfcompile.decompile.questions import Questions
     from pfcompile.ir.graph import Graph, Test
@@ -67,17 +67,14 @@ class Guesser:
     def pieces(self, level: Level) -> tuple[Piece, ...]:
         """Return the pieces that may stand behind some encapsulations."""
         if level not in self._levels:
-            found: dict[str, Piece] = {}
-            for text, after in self._texts(level):
-                if text not in found:
-                    graph = meant(text, self._options, level)
-                    if graph is not None and not graph.is_constant:
-                        found[text] = Piece(text, graph, after)
-            self._levels[level] = tuple(
-                piece
-                for piece in found.values()
-                if piece.text in _ALWAYS or self._is_relevant(piece.graph, level)
-            )
+            found = []
+            for text, after in dict(self._texts(level)).items():
+                graph = meant(text, self._options, level)
+                if graph is None or graph.is_constant:
+                    continue
+                if text in _ALWAYS or self._is_relevant(graph, level):
+                    found.append(Piece(text, graph, after))
+            self._levels[level] = tuple(found)
         return self._levels[level]
 
     def _is_relevant(self, graph: Graph, level: Level) -> bool:
@@ -121,23 +118,19 @@ class Guesser:
                     yield head.write(decoded)
 
     def _ipv4(self, level: Level) -> Iterator[str]:
-        for proto in words.NETWORK_PROTOCOLS:
-            for direction in words.DIRECTIONS:
-                head = f"{proto} {direction}".strip()
-                text = f"{head} host 1.2.3.4".strip()
-                for place in probed(text, 0x01020304, self._options, level):
-                    for ranges in self._questions.sets(place)[:_MOST_SETS]:
-                        yield spelling.ipv4(head, ranges) or ""
-                    for mask, bits in self._questions.masked_numbers(place)[:_MOST_SETS]:
-                        yield spelling.ipv4_masked(head, mask, bits & mask)
+        for head in _heads(words.NETWORK_PROTOCOLS):
+            found = probed(f"{head} host 1.2.3.4".strip(), 0x01020304, self._options, level)
+            for ranges in self._questions.shared_sets(found)[:_MOST_SETS]:
+                yield spelling.ipv4(head, ranges) or ""
+            for place in found:
+                for mask, bits in self._questions.masked_numbers(place)[:_MOST_SETS]:
+                    yield spelling.ipv4_masked(head, mask, bits & mask)
 
     def _ports(self, level: Level) -> Iterator[str]:
-        for proto in words.PORT_PROTOCOLS:
-            for direction in words.DIRECTIONS:
-                head = f"{proto} {direction}".strip()
-                for place in probed(f"{head} port 54321".strip(), 54321, self._options, level):
-                    for ranges in self._questions.sets(place)[:_MOST_SETS]:
-                        yield spelling.ports(head, ranges)
+        for head in _heads(words.PORT_PROTOCOLS):
+            found = probed(f"{head} port 54321".strip(), 54321, self._options, level)
+            for ranges in self._questions.shared_sets(found)[:_MOST_SETS]:
+                yield spelling.ports(head, ranges)
 
     def _names(self) -> Iterator[str]:
         """Yield names of interfaces and rule sets in pflog headers."""
@@ -184,6 +177,13 @@ _PROBED_BYTE: Final = 199
 
 def _first_byte(name: str) -> str:
     return f"{name}[0] = {_PROBED_BYTE}"
+
+
+def _heads(protocols: Iterable[str]) -> Iterator[str]:
+    """Yield the words before a host or a port."""
+    for proto in protocols:
+        for direction in words.DIRECTIONS:
+            yield f"{proto} {direction}".strip()
 
 
 _ALWAYS: Final = frozenset({"ip", "ip6", "arp", "tcp", "udp"})

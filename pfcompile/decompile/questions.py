@@ -19,13 +19,13 @@ from pfcompile.passes.fold import binary, canonical, decide, upper_bound
 from pfcompile.passes.group_tests import membership
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
 _ADDRESS: Final = 4
 """Bytes of an IPv4 address: of what is shorter the program asks for no network."""
 
-_FEW: Final = 8
+FEW: Final = 8
 """Parts of a set that are also tried alone."""
 
 
@@ -83,15 +83,24 @@ class Questions:
         if singles:
             found[singles] = None
         for ranges in list(found):
-            found[complement(ranges, bound)] = None
-            if len(ranges) <= _FEW:
+            if len(ranges) <= FEW:
+                found[complement(ranges, bound)] = None
                 found.update(dict.fromkeys((pair,) for pair in ranges))
-        if len(starts) <= _FEW:
+        if len(starts) <= FEW:
             for i, low in enumerate(starts):
                 found.update(dict.fromkeys(((low, after - 1),) for after in starts[i + 1 :]))
         everything = ((0, bound),)
         clipped = (tuple((a, min(b, bound)) for a, b in ranges if a <= bound) for ranges in found)
         return tuple(dict.fromkeys(each for each in clipped if each and each != everything))
+
+    def shared_sets(self, values: Sequence[Value]) -> tuple[RangeList, ...]:
+        """Return the sets for any of some values, and of long ones only those for all of them."""
+        sets = [dict.fromkeys(self.sets(value)) for value in values]
+        return tuple(
+            ranges
+            for ranges in dict.fromkeys(ranges for each in sets for ranges in each)
+            if len(ranges) <= FEW or all(ranges in each for each in sets)
+        )
 
     def numbers(self, value: Value) -> tuple[int, ...]:
         """Return the single numbers that the program may compare a value, or part of it, with."""

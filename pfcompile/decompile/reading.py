@@ -25,9 +25,10 @@ from pfcompile.cbpf.liveness import REGISTERS, A, M, X, check_loop_free, wanted_
 from pfcompile.decompile.growth import Fork, Move, Step, grow
 from pfcompile.decompile.ordering import ordered_test
 from pfcompile.errors import ProgramError
-from pfcompile.ir.arithmetic import ArithmeticOp
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Accept, Reject, Test
+from pfcompile.ir.ranges import within
 from pfcompile.ir.values import (
     Arithmetic,
     Const,
@@ -36,9 +37,11 @@ from pfcompile.ir.values import (
     const,
     load,
     load_at,
+    numbers,
     packet_length,
 )
 from pfcompile.passes.fold import binary, canonical, decide
+from pfcompile.passes.group_tests import membership
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,6 +170,8 @@ def fork(test: Test, yes: object, no: object) -> Move:
             right=Const(value=k),
         ):
             test = Test(Comparison.EQ, value, const(a - k))
+        case Test(left=Arithmetic(op=ArithmeticOp.RSH, left=value, right=Const(value=k))) if k < 32:
+            test = _unshifted(test, value, k)
     outcome = decide(test)
     if outcome is None:
         test, swapped = canonical(test)
@@ -176,6 +181,16 @@ def fork(test: Test, yes: object, no: object) -> Move:
     if outcome is not None:
         return Step(yes if outcome else no)
     return Fork(test, yes, no)
+
+
+def _unshifted(test: Test, value: Value, shift: int) -> Test:
+    """Return a test of `value >> shift` as one of `value`, where it asks for a set."""
+    found = membership(test)
+    if found is None:
+        return test
+    inside = within(found[1], 0, WORD >> shift)
+    ranges = ((low << shift, (high + 1 << shift) - 1) for low, high in inside)
+    return Test(Comparison.IN, value, numbers(ranges))
 
 
 def _end(value: Value) -> Move:
