@@ -16,9 +16,10 @@ from pfcompile.cli import common, options
 from pfcompile.errors import FilterError, PfcompileError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pfcompile.explain import Explanation, FilterWarning
+    from pfcompile.explain.codes import Code
 
 STATUS_WARNED: Final = 1
 _LONGEST_PROOF: Final = 3600
@@ -112,10 +113,11 @@ def command(
     codes = _codes(wanted, unwanted)
     text = common.expression(words, file)
     if inputs:
-        if link_type is not None or netmask is not None or live or strict or notes or wanted:
+        about_warnings = strict or notes or wanted or unwanted
+        if link_type is not None or netmask is not None or live or about_warnings:
             raise click.UsageError(
                 "-r counts by the link types of the captures, and gives no warnings: "
-                "leave out -y, -m, --live, --strict, --code and --notes"
+                "leave out -y, -m, --live, --strict, --code, --ignore and --notes"
             )
         from pfcompile.cli.explaining.hits import Request  # noqa: PLC0415 - as below
 
@@ -174,9 +176,8 @@ def _codes(wanted: str | None, unwanted: str | None) -> frozenset[str]:
     return frozenset(chosen - (set() if unwanted is None else _known(unwanted, BY_CODE)))
 
 
-def _known(text: str, known: object) -> set[str]:
+def _known(text: str, known: Mapping[str, Code]) -> set[str]:
     codes = {word.strip().upper() for word in text.split(",") if word.strip()}
-    assert isinstance(known, dict)
     for code in sorted(codes):
         if code not in known:
             from pfcompile.syntax.spelling import nearest  # noqa: PLC0415 - for mistakes

@@ -85,6 +85,13 @@ class Filters:
             self._programs[key] = program
         return self._programs[key]
 
+    def is_late(self) -> bool:
+        """Return whether the time is up, which is then why something was left out."""
+        late = time.monotonic() > self._deadline
+        if late and self.left_out is None:
+            self.left_out = NO_TIME
+        return late
+
     def same(self, a: Code, b: Code) -> bool:
         """Return whether two are known to give the same verdict on every packet."""
         if a == b:

@@ -14,7 +14,7 @@ from pfcompile.contradiction import rejects_all
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
 from pfcompile.explain.filters import Filters, TooLongError, constant
-from pfcompile.explain.runs import beside, runs_of
+from pfcompile.explain.runs import beside, is_needed, runs_of
 from pfcompile.explain.words import describe
 from pfcompile.explain.words.english import listed
 from pfcompile.facts.link_layouts import Encoding
@@ -121,6 +121,8 @@ class _Search:
         # From the right, so that what is blamed is what was written last.
         for number in reversed(range(len(self._runs))):
             run = self._runs[number]
+            if self._filters.is_late():
+                return
             if number in settled or run.moves or not run.can_be_taken:
                 continue
             # What is told must be so in the expression as it stands, and still be so where all is
@@ -147,7 +149,7 @@ class _Search:
             if other.way
             and other.way[-1].chain is run.way[-1].chain
             and other is not run
-            and self._is_needed(run, other) is (run.junction is Junction.AND)
+            and is_needed(run, other) is (run.junction is Junction.AND)
         }
 
     def _none_matches(self) -> FilterWarning:
@@ -190,16 +192,12 @@ class _Search:
             if other == number or not its.can_be_taken:
                 continue
             # What must hold beside it is left out by holding, what may hold instead by not.
-            needed = self._is_needed(run, its)
+            needed = is_needed(run, its)
             without = {**left_out, other: needed != its.negated}
             with_value = {**without, number: holds != run.negated}
             if self._filters.same(self._filters.taken(without), self._filters.taken(with_value)):
                 left_out = without
         return [each for each in range(len(self._runs)) if each != number and each not in left_out]
-
-    def _is_needed(self, run: Run, other: Run) -> bool:
-        """Return whether `and` joins two terms, or the parts that they stand in."""
-        return beside(self._subject, run, other).is_needed
 
     def _lack(self, run: Run) -> str:
         """Return why a term never holds, where the link type is the reason."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.explain.subject import is_inherited, moves, operands, qualifier_words
+from pfcompile.explain.subject import moves, operands
 from pfcompile.lower.context import Source
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction
@@ -94,40 +94,37 @@ class Beside:
     is_needed: bool
 
 
+def is_needed(term: Run, other: Run) -> bool:
+    """Return whether `and` joins two terms, or the parts of the expression that they stand in."""
+    mine, its = _parting(term, other)
+    return mine.junction(max(mine.operand, its.operand)) is Junction.AND
+
+
 def beside(subject: Subject, term: Run, other: Run) -> Beside:
     """Return the largest part with `other` in it that is joined with a part with `term` in it."""
-    for mine, its in zip(term.way, other.way, strict=False):
-        if mine.operand == its.operand:
-            continue
-        parts = operands(mine.chain)
-        first = last = its.operand
-        junction = mine.junction(max(mine.operand, its.operand))
-        if its.operand < mine.operand:
-            # What is joined by the same word to the left is a part each; what stands left of
-            # another word is one part.
-            begin = mine.operand
-            while begin > 1 and mine.junction(begin - 1) is junction:
-                begin -= 1
-            if its.operand < begin:
-                first, last = 0, begin - 1
-        span = parts[first].span.to(parts[last].span)
-        written = _written(subject, parts[first]) if first == last else subject.balanced(span)
+    mine, its = _parting(term, other)
+    parts = operands(mine.chain)
+    first = last = its.operand
+    if its.operand < mine.operand:
+        # What is joined by the same word to the left is a part each; what stands left of another
+        # word is one part.
+        begin = mine.operand
+        while begin > 1 and mine.junction(begin - 1) is mine.junction(mine.operand):
+            begin -= 1
+        if its.operand < begin:
+            first, last = 0, begin - 1
+    span = parts[first].span.to(parts[last].span)
+    written = subject.written(parts[first]) if first == last else subject.balanced(span)
+    if mine.negated:
         is_compound = first != last or isinstance(parts[first], tree.Chain | tree.Not)
-        if mine.negated:
-            written = f"not ({written})" if is_compound else f"not {written}"
-        return Beside(span, written, junction is Junction.AND)
-    raise AssertionError  # Two terms part somewhere.
+        written = f"not ({written})" if is_compound else f"not {written}"
+    return Beside(span, written, is_needed(term, other))
 
 
-def _written(subject: Subject, node: tree.Expression) -> str:
-    """Return an operand with the qualifiers that it inherits."""
-    match node:
-        case tree.Qualified(qualifiers=tree.Qualifiers() as qualifiers) if is_inherited(node):
-            return f"{qualifier_words(qualifiers)} {subject.quoted(node.span)}"
-        case tree.Not(operand=inner) if is_inherited(inner):
-            return f"not {_written(subject, inner)}"
-        case _:
-            return subject.balanced(node.span)
+def _parting(term: Run, other: Run) -> tuple[Step, Step]:
+    """Return the steps at which the ways to two terms part."""
+    steps = zip(term.way, other.way, strict=False)
+    return next((mine, its) for mine, its in steps if mine.operand != its.operand)
 
 
 def runs_of(subject: Subject) -> list[Run]:
@@ -152,7 +149,7 @@ def _run(
         not at_run_time,
         moves(first),
         isinstance(first, tree.Abbreviation),
-        _written(subject, first) if len(group) == 1 else subject.quoted(span),
+        subject.written(first) if len(group) == 1 else subject.quoted(span),
     )
 
 

@@ -88,6 +88,16 @@ class Subject:
         missing = part.count("(") - part.count(")")
         return "(" * max(0, -missing) + part + ")" * max(0, missing)
 
+    def written(self, node: tree.Expression) -> str:
+        """Return an operand with the qualifiers that it inherits."""
+        match node:
+            case tree.Qualified(qualifiers=tree.Qualifiers() as qualifiers) if is_inherited(node):
+                return f"{qualifier_words(qualifiers)} {self.quoted(node.span)}"
+            case tree.Not(operand=inner) if is_inherited(inner):
+                return f"not {self.written(inner)}"
+            case _:
+                return self.balanced(node.span)
+
     def carries(self, occurrence: Occurrence, protocol: int) -> bool:
         """Return whether a packet can have a protocol where `occurrence` looks for it."""
         return can_carry(self.at(occurrence), protocol)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.explain.checks.company import is_beside
 from pfcompile.explain.checks.usual_reading import is_open, usual_reading
 from pfcompile.explain.codes import warning
 from pfcompile.explain.subject import value_of, walk
@@ -74,7 +76,7 @@ def _unranked(subject: Subject, node: object) -> ArithmeticOp | None:
 
 def no_protocol_asked(subject: Subject) -> Iterator[FilterWarning]:
     """Yield right operands whose protocol nobody asks for."""
-    for _, relation in relations(subject):
+    for occurrence, relation in relations(subject):
         asked = {*asked_of(relation.left), *asked_of(relation.right)}
         for node in walk(relation):
             if not isinstance(node, tree.Binary):
@@ -85,7 +87,10 @@ def no_protocol_asked(subject: Subject) -> Iterator[FilterWarning]:
                 if isinstance(each, tree.Accessor)
                 and each.proto not in {Proto.LINK, Proto.RADIO, *asked}
             ]
-            if lost and not _demanded(subject, lost[0].proto):
+            if not lost:
+                continue
+            asks = partial(_asks_for, proto=lost[0].proto)
+            if not is_beside(subject, occurrence, asks):
                 proto = lost[0].proto.value
                 before = f"not `{proto}`" if asked else "so this looks at every packet"
                 yield warning(
@@ -98,24 +103,17 @@ def no_protocol_asked(subject: Subject) -> Iterator[FilterWarning]:
                 break
 
 
-def _demanded(subject: Subject, proto: Proto) -> bool:
-    """Return whether another term asks for the protocol."""
-    for occurrence in subject.occurrences:
-        match occurrence.node:
-            case tree.Abbreviation(proto=asked) if asked is proto and not occurrence.negated:
-                return True
-            case tree.Qualified(qualifiers=tree.Qualifiers(proto=asked)) if (
-                asked is proto and not occurrence.negated
-            ):
-                return True
-            case tree.Relation(left=left, right=right) if proto in {
-                *asked_of(left),
-                *asked_of(right),
-            }:
-                return True
-            case _:
-                pass
-    return False
+def _asks_for(node: tree.Primitive, proto: Proto) -> bool:
+    """Return whether a primitive matches packets of a protocol only."""
+    match node:
+        case tree.Abbreviation(proto=asked):
+            return asked is proto
+        case tree.Qualified(qualifiers=tree.Qualifiers(proto=asked)):
+            return asked is proto
+        case tree.Relation(left=left, right=right):
+            return proto in {*asked_of(left), *asked_of(right)}
+        case _:
+            return False
 
 
 def no_sign(subject: Subject) -> Iterator[FilterWarning]:

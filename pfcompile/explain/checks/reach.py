@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.explain.checks.arithmetic import relations
+from pfcompile.explain.checks.company import is_beside
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
-from pfcompile.explain.subject import operands, value_of, walk
+from pfcompile.explain.subject import value_of, walk
 from pfcompile.explain.words.english import listed
 from pfcompile.explain.words.relations import asked_of
 from pfcompile.facts import ethertypes, ip_protocols
 from pfcompile.syntax import tree
-from pfcompile.syntax.tree import Junction, Kind, Proto, RelationOp
+from pfcompile.syntax.tree import Kind, Proto, RelationOp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pfcompile.explain.explanation import FilterWarning
-    from pfcompile.explain.subject import Subject
+    from pfcompile.explain.subject import Occurrence, Subject
 
 _BOTH_FAMILIES: Final = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP})
 _FIXED_HEADER: Final = 40
@@ -28,18 +29,21 @@ _FIXED_HEADER: Final = 40
 def ipv4_only(subject: Subject) -> Iterator[FilterWarning]:
     """Yield `tcp[...]` where nothing says that IPv4 alone is meant."""
     found: list[tuple[tree.Relation, tree.Accessor]] = []
+    if any(map(_asks_ipv6, walk(subject.expression))):
+        return  # It has a part of its own for IPv6.
     for occurrence, relation in relations(subject):
-        if not subject.carries(occurrence, ethertypes.IP6) or not subject.carries(
-            occurrence, ethertypes.IP
-        ):
-            continue
         asked = {*asked_of(relation.left), *asked_of(relation.right)}
-        found += [
-            (relation, node)
+        accessors = [
+            node
             for node in walk(relation)
             if isinstance(node, tree.Accessor) and node.proto in _BOTH_FAMILIES & asked
         ]
-    if not found or _names_a_family(subject):
+        both = subject.carries(occurrence, ethertypes.IP6) and subject.carries(
+            occurrence, ethertypes.IP
+        )
+        if accessors and both and not _is_about_ipv4(subject, occurrence, relation):
+            found += [(relation, node) for node in accessors]
+    if not found:
         return
     relation, first = found[0]
     word = first.proto.value
@@ -83,11 +87,9 @@ def _for_both(subject: Subject, relation: tree.Relation, proto: Proto) -> str:
     )
 
 
-def _names_a_family(subject: Subject) -> bool:
-    """Return whether the expression asks for IPv4, or has a part of its own for IPv6."""
-    if any(_asks_ipv6(node) for node in walk(subject.expression)):
-        return True
-    return any(_asks_ipv4(node) for node in _required(subject.expression))
+def _is_about_ipv4(subject: Subject, occurrence: Occurrence, relation: tree.Relation) -> bool:
+    """Return whether a comparison, or what must hold beside it, asks for IPv4."""
+    return _asks_ipv4(relation) or is_beside(subject, occurrence, _asks_ipv4)
 
 
 def _asks_ipv6(node: object) -> bool:
@@ -98,7 +100,7 @@ def _asks_ipv6(node: object) -> bool:
             return False
 
 
-def _asks_ipv4(node: tree.Expression) -> bool:
+def _asks_ipv4(node: tree.Primitive) -> bool:
     match node:
         case tree.Abbreviation(proto=Proto.IP):
             return True
@@ -108,23 +110,8 @@ def _asks_ipv4(node: tree.Expression) -> bool:
             return True
         case tree.Relation(left=left, right=right):
             return Proto.IP in {*asked_of(left), *asked_of(right)}
-        case tree.Chain():
-            return all(map(_asks_ipv4, operands(node)))
         case _:
             return False
-
-
-def _required(node: tree.Expression) -> Iterator[tree.Expression]:
-    """Yield the operands that must hold for `node` to hold."""
-    yield node
-    if isinstance(node, tree.Chain):
-        last_or = max(
-            (i for i, link in enumerate(node.links) if link.junction is Junction.OR), default=-1
-        )
-        if last_or < 0:
-            yield from _required(node.first)
-        for link in node.links[last_or + 1 :]:
-            yield from _required(link.operand)
 
 
 _LISTENER: Final = {130: "query", 131: "report", 132: "done", 143: "report of version 2"}
@@ -151,7 +138,7 @@ def icmp6_alone(subject: Subject) -> Iterator[FilterWarning]:
                 relation.span,
                 f"a multicast listener {_LISTENER[number]} has a hop-by-hop header before ICMPv6 "
                 "(RFC 3810), behind which icmp6[...] does not look",
-                f"write ip6[40] = 58 and ip6[48] = {number}",
+                f"write ip6[6] = 0 and ip6[40] = 58 and ip6[48] = {number}",
             )
         else:
             yield warning(
@@ -221,7 +208,7 @@ def denied_and_unseen(subject: Subject) -> Iterator[FilterWarning]:
         yield warning(
             "PF137",
             occurrence.span,
-            f"`not` lets through what is not looked into: {subject.quoted(occurrence.span)} "
+            f"`not` lets through what is not looked into: {subject.written(occurrence.node)} "
             f"{listed(places)} matches",
             None,
         )
