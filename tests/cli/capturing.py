@@ -24,7 +24,7 @@ COMMAND = [
     "capture",
 ]
 PROJECT = Path(__file__).parents[2]
-SECONDS = 20
+SECONDS = 60
 
 
 class Running:

@@ -31,7 +31,7 @@ from tests.kernel.namespaces import (
 )
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SECONDS = 30
+SECONDS = 60
 PORT, OTHER = 5353, 5454
 
 

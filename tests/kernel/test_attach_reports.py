@@ -23,13 +23,12 @@ from pfcompile.kernel.attach import (
 )
 from pfcompile.kernel.attach.reporting import MOST_BYTES
 from pfcompile.kernel.bpf.links import XdpMode
-from tests.kernel.attaching import cgroup_folder, eventually, receiver
+from tests.kernel.attaching import PATIENCE, cgroup_folder, eventually, receiver
 from tests.kernel.namespaces import LEFT, RIGHT_IP, ethernet, udp
 
 pytestmark = [pytest.mark.bpf, pytest.mark.netns, pytest.mark.usefixtures("with_bpf")]
 PORT, OTHER = 5353, 5454
 INCOMING = [Xdp(LEFT, XdpMode.GENERIC), Xdp(LEFT, XdpMode.NATIVE), Tc(LEFT)]
-PATIENCE = 20
 
 
 def compiled(text, dlt=1, **options):

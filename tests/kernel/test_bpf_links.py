@@ -29,6 +29,7 @@ from pfcompile.kernel.bpf.links import (
     attach_xdp,
 )
 from tests.kernel import ebpf_programs
+from tests.kernel.attaching import eventually
 from tests.kernel.ebpf_programs import (
     CGROUP_SKB,
     SCHED_CLS,
@@ -44,7 +45,6 @@ from tests.kernel.namespaces import LEFT, LEFT_IP, RIGHT, flood, pair, raw_sende
 pytestmark = [pytest.mark.bpf, pytest.mark.netns]
 PORT = 4444
 TCX_NEXT = -1
-PATIENCE = 200
 
 
 @pytest.fixture(autouse=True)
@@ -70,15 +70,6 @@ def index(cable):
 def counts():
     with create_map(MapKind.PERCPU_ARRAY, 4, 8, 1, name="counts") as made:
         yield made
-
-
-def eventually(holds):
-    """Wait until something holds, and return whether it does."""
-    for _ in range(PATIENCE):
-        if holds():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def send(cable, count):

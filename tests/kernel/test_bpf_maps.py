@@ -19,6 +19,7 @@ from pfcompile.kernel.bpf.maps import Map, all_maps
 from pfcompile.kernel.bpf.programs import LoadedProgram, all_programs, run_statistics
 from tests.generator.seed import SEED
 from tests.kernel import ebpf_programs
+from tests.kernel.attaching import eventually
 from tests.kernel.ebpf_programs import XDP_PASS, constant, counting, open_files, program, total
 
 pytestmark = pytest.mark.bpf
@@ -73,11 +74,7 @@ def test_every_kind_is_made_named_and_listed(row):
 
 def wait_until_gone(number: int) -> None:
     """Wait until the kernel has freed a map: after the last that may use it has gone."""
-    for _ in range(500):
-        if number not in {each.id for each in all_maps()}:
-            return
-        time.sleep(0.01)
-    pytest.fail(f"map {number} is still there")
+    assert eventually(lambda: number not in {each.id for each in all_maps()})
 
 
 def test_what_a_mapping_does():
