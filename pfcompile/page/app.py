@@ -146,7 +146,7 @@ def application(service: Service) -> Starlette:
         HTTPException: _refuse_request,
         OutOfTimeError: _out_of_time,
         MemoryError: _out_of_memory,
-        anyio.BrokenWorkerProcess: _out_of_memory,
+        anyio.BrokenWorkerProcess: _broken,
         ClientDisconnect: _nobody,
     }
     return Starlette(routes=routes, exception_handlers=handlers)
@@ -190,6 +190,10 @@ async def _out_of_time(_request: Request, error: Exception) -> Response:
 
 async def _out_of_memory(_request: Request, _error: Exception) -> Response:
     return refuse(503, "it took too much memory, and was given up")
+
+
+async def _broken(_request: Request, _error: Exception) -> Response:
+    return refuse(503, "what worked on it has ended, perhaps for want of memory")
 
 
 async def _nobody(_request: Request, _error: Exception) -> Response:

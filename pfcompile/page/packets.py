@@ -163,7 +163,7 @@ def run_over(path: str, asked: Filter) -> Outcome:
         problem = said(error)
     listed = sorted((row for rows in lists.values() for row in rows), key=lambda row: row.number)
     if counts.total() == MOST_PACKETS:
-        problem = f"only the first {MOST_PACKETS:,} packets were looked at"
+        problem = f"no more than the first {MOST_PACKETS:,} packets are looked at"
     return Outcome(
         asked.text,
         made.program.link_type,
@@ -179,7 +179,7 @@ def run_over(path: str, asked: Filter) -> Outcome:
 
 def _terms(path: str, asked: Filter, dlt: int) -> tuple[TermCounts, ...]:
     """Return what the terms of an expression said, as far as that can be counted."""
-    reading = Reading(engine="interp", on_damage=lambda _: None)
+    reading = Reading(on_damage=lambda _: None, complain=lambda _: None)
     try:
         found = hits(path, asked.text, resolver=asked.resolver, reading=reading)
     except FilterError:  # of a link type that it means nothing for, or `ip broadcast`

@@ -67,9 +67,14 @@ def test_warnings_are_underlined_in_another_way(page):
     assert page.eval_on_selector(".mirror .warning", style) == "dotted"
     page.fill(EXPRESSION, "not prt")
     page.wait_for_selector(".mirror .error")
+    page.hover("#tree li >> nth=0")  # these are another expression's: nothing of this one is lit
+    assert page.locator(".mirror .lit").count() == 0
     assert page.eval_on_selector(".mirror .error", style) == "wavy"
     assert page.locator("#remarks .warning").count() == 0
     assert "not port 80 and 443" in page.inner_text(".notice:not([role])")
+    page.fill(EXPRESSION, "not port 80 and 443")
+    page.wait_for_selector("#remarks .error", state="detached")
+    page.wait_for_selector("#remarks .warning")
 
 
 def test_what_belongs_together_is_lit_together(page):
@@ -188,7 +193,8 @@ def test_a_capture_that_is_damaged_and_one_that_is_none(page, tmp_path):
     nothing.write_text("this is no capture")
     page.set_input_files("#capture", nothing)
     page.wait_for_selector("#packets .hint:has-text('unknown file format')")
-    assert page.locator("#packets tbody tr").count() == 0 or page.is_hidden("#packets table")
+    assert page.is_hidden("#packets table")
+    assert page.locator(".count, .flow").count() == 0
 
 
 def test_two_expressions_and_a_packet_that_tells_them_apart(page):
@@ -234,6 +240,13 @@ def test_without_the_token_nothing_is_shown(browser, server):
         page.goto(f"{server.origin}/#e=arp")
         page.wait_for_selector("[role=alert]:has-text('token')")
         assert page.locator("#tree li").count() == 0
+        # A wrong one, in a link of somebody's, does not take the right one away.
+        page.goto(server.url)
+        page.wait_for_selector("#classic li")
+        page.goto(f"{server.origin}/#token=wrong&e=arp")
+        page.wait_for_selector("#tree li:has-text('arp')")
+        page.reload()
+        page.wait_for_selector("#tree li:has-text('arp')")
 
 
 def test_a_server_that_has_ended(browser):

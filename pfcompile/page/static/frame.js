@@ -40,7 +40,7 @@ export class Frame {
       lines: (stages) => stages.extended,
       litNumbers: (lit) => lit.extended,
     });
-    this.links.panels.push((lit) => this.editor.light(lit.places));
+    this.links.panels.push((lit) => this.editor.light(this.editor.text === this.text ? lit.places : []));
     this.followPointer();
     this.beside = make("div", { class: "beside" });
     this.lower = make("div", { class: "lower" });
@@ -65,11 +65,13 @@ export class Frame {
   /** Show an analysis. */
   take(analysis, pass = null) {
     const { stages } = analysis;
-    if (stages === null || analysis.text !== this.text) this.say(analysis.remarks, []);
+    // What was said of the same expression stays until there is something newer to say.
+    if (stages === null || analysis.text !== this.saidOf) this.say(analysis.text, analysis.remarks, []);
     if (stages === null) {
       // The stages stay those of the last expression that had some, and say so.
       this.shown.hidden = this.text === undefined;
-      this.shown.replaceChildren("Below is still ", make("code", {}, this.text === "" ? "(blank)" : this.text ?? ""), ".");
+      const shown = this.text?.trim() ? make("code", {}, this.text) : "the blank expression";
+      this.shown.replaceChildren("The stages below are still those of ", shown, ".");
       this.editor.light([]);
       return;
     }
@@ -85,11 +87,12 @@ export class Frame {
 
   /** Show what an expression means, and what may surprise about it. */
   explain(meaning) {
-    if (meaning.text === this.text) this.say(meaning.remarks, meaning.parts);
+    if (meaning.text === this.text) this.say(meaning.text, meaning.remarks, meaning.parts);
   }
 
   /** Say what is wrong or may surprise, and what is looked for. */
-  say(remarks, parts) {
+  say(text, remarks, parts) {
+    this.saidOf = text;
     const loud = remarks.filter((remark) => remark.kind !== "note");
     const notes = remarks.filter((remark) => remark.kind === "note");
     const list = (some) => remarkList(some, this.reaching((place) => this.editor.select(place)));

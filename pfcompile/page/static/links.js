@@ -6,6 +6,11 @@ const NOTHING = { places: [], labels: new Set(), classic: new Set(), extended: n
 const within = (inner, outer) => inner[0] >= outer[0] && inner[1] <= outer[1];
 const same = (a, b) => a[0] === b[0] && a[1] === b[1];
 
+/** Return whether any of `places` is in a part that is lit. */
+export function isWithin(places, lit) {
+  return places.some((place) => lit.places.some((other) => within(place, other)));
+}
+
 /** Return whether any of `places` is lit by `lit`. */
 export function isLit(places, lit) {
   return places.some((place) => lit.places.some((other) => same(place, other)));

@@ -44,8 +44,7 @@ linkType.addEventListener("change", () => {
 
 const packets = new PacketsPanel(frame, state, {
   onLinkType: (name) => {
-    if (![...linkType.options].some((option) => option.value === name)) return;
-    linkType.value = name;
+    chooseLinkType(name);
     linkType.dispatchEvent(new Event("change"));
   },
   onProblem: complain,
@@ -82,14 +81,25 @@ function complain(error) {
 
 async function copyLink() {
   writeState(state);
-  await navigator.clipboard.writeText(location.href);
-  copy.textContent = "Copied";
+  try {
+    await navigator.clipboard.writeText(location.href);
+    copy.textContent = "Copied";
+  } catch {
+    copy.textContent = "Copy the address above"; // the browser does not let pages copy
+  }
   setTimeout(() => (copy.textContent = "Copy link"), 1500);
+}
+
+/** Choose a link type, which may have no name, or be nonsense that the server will call so. */
+function chooseLinkType(name) {
+  if (![...linkType.options].some((option) => option.value === name))
+    linkType.append(make("option", { value: name }, name));
+  linkType.value = name;
 }
 
 function showState() {
   frame.editor.text = state.e;
-  linkType.value = state.y;
+  chooseLinkType(state.y);
   compare.show(state.b ?? "");
   analyse();
 }
@@ -102,7 +112,8 @@ window.addEventListener("hashchange", () => {
 
 async function start() {
   try {
-    const { link_types } = await ask("start");
+    const { link_types, limits } = await ask("start");
+    packets.largest = limits.capture;
     linkType.replaceChildren(
       ...link_types.map(({ name, description }) => make("option", { value: name }, `${name}: ${description}`)),
     );

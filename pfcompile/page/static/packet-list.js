@@ -14,6 +14,14 @@ export function showOutcome(frame, list, outcome) {
   heat(frame, null);
 }
 
+/** Show that there are no packets. */
+export function showNothing(frame, list) {
+  list.clear();
+  frame.flow = null;
+  frame.tree.heat([]);
+  heat(frame, null);
+}
+
 /** Show what happens to one packet. */
 export function showCourse(frame, list, course) {
   list.showCourse(course);

@@ -2,7 +2,7 @@
 
 import { Latest, ask } from "./api.js";
 import { counted, make } from "./dom.js";
-import { PacketList, showCourse, showOutcome } from "./packet-list.js";
+import { PacketList, showCourse, showNothing, showOutcome } from "./packet-list.js";
 import { panel } from "./panels.js";
 
 export class PacketsPanel {
@@ -11,6 +11,7 @@ export class PacketsPanel {
     this.state = state;
     this.onLinkType = onLinkType;
     this.onProblem = onProblem;
+    this.largest = Infinity; // bytes; the server says how many
     this.latest = new Latest("packets");
     this.latestWhy = new Latest("why");
     this.list = new PacketList((number) => this.why(number));
@@ -38,6 +39,10 @@ export class PacketsPanel {
   /** Hand a capture over to the server, and show what the expression does with it. */
   async open(file) {
     if (file === undefined || file === null) return;
+    if (file.size > this.largest) {
+      this.name.textContent = `${file.name} is too large: at most ${this.largest >> 20} MiB`;
+      return;
+    }
     this.name.textContent = `${file.name} ...`;
     try {
       const contents = await ask("captures", file);
@@ -46,7 +51,7 @@ export class PacketsPanel {
       this.list.problem(contents.problem);
       this.capture = contents.packets === 0 ? null : contents.capture;
       this.state.savefile = this.capture !== null;
-      if (this.capture === null) this.list.clear();
+      if (this.capture === null) showNothing(this.frame, this.list);
       else this.onLinkType(contents.link_types.includes(this.state.y) ? this.state.y : contents.link_types[0]);
     } catch (error) {
       this.name.textContent = file.name;

@@ -2,7 +2,7 @@
 
 import { button, counted, make } from "./dom.js";
 import { drawGraph } from "./graph.js";
-import { isLit } from "./links.js";
+import { isLit, isWithin } from "./links.js";
 import { rove } from "./rove.js";
 
 const SMALLEST = 0.75; // of its natural size, that a drawing is shown in
@@ -188,7 +188,9 @@ export class GraphPanel {
       this.canvas.replaceChildren(make("p", { class: "missing" }, words));
       return;
     }
+    const hadFocus = this.canvas.contains(document.activeElement);
     this.canvas.replaceChildren(this.drawn.element);
+    if (hadFocus) this.drawn.elements[0]?.focus();
     this.fit(this.drawn.element);
     const { nodes, elements } = this.drawn;
     const belonging = (row) => this.links.ofBlock(nodes[elements.indexOf(row)], this.isLast);
@@ -219,7 +221,7 @@ export class GraphPanel {
     if (!this.drawn) return;
     const { nodes, elements } = this.drawn;
     nodes.forEach((node, i) => {
-      const on = this.isLast ? lit.labels.has(node.written_as) : isLit(node.places, lit);
+      const on = this.isLast ? lit.labels.has(node.written_as) : isWithin(node.places, lit);
       elements[i].classList.toggle("lit", on);
     });
   }
