@@ -69,11 +69,16 @@ def test_every_kind_is_made_named_and_listed(row):
             assert again.shape == shape
     assert made.fileno() == -1
     made.close()
-    wait_until_gone(shape.id)
+    if row.kind is not MapKind.PROG_ARRAY:
+        wait_until_gone(shape.id)
 
 
 def wait_until_gone(number: int) -> None:
-    """Wait until the kernel has freed a map: after the last that may use it has gone."""
+    """Wait until the kernel has freed a map: after the last that may use it has gone.
+
+    Not a program array: looking at one just when it is closed may keep it for good, see
+    `pfcompile.kernel.attach.find.attachments`.
+    """
     assert eventually(lambda: number not in {each.id for each in all_maps()})
 
 

@@ -104,7 +104,11 @@ def attachments() -> tuple[Found, ...]:
     Raises:
         KernelError: EPERM without CAP_SYS_ADMIN.
     """
-    described = {each.id: each for each in all_maps() if each.name == DESCRIPTION_MAP}
+    # Asked for once: to be looked at, each map is opened and closed. When a program array is closed
+    # twice before the kernel has come to clearing it, one reference to it is never given back
+    # (prog_array_map_clear() of Linux 6.18).
+    maps = all_maps()
+    described = {each.id for each in maps if each.name == DESCRIPTION_MAP}
     map_of = {
         program.id: number
         for program in all_programs()
@@ -118,7 +122,7 @@ def attachments() -> tuple[Found, ...]:
         if number is not None:
             is_attached = link.interface != 0 and link.cgroup != 0
             found.append(_found(number, link.id, ObjectType.LINK, pins, is_attached=is_attached))
-    for slot in all_maps():
+    for slot in maps:
         if slot.name == SLOT_MAP:
             program = _program_in(slot.id)
             number = None if program is None else map_of.get(program)
