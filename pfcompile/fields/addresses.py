@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.ir.arithmetic import WORD, ArithmeticOp
+from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.graph import Test
 from pfcompile.ir.text import print_value
 from pfcompile.ir.values import (
@@ -38,7 +38,10 @@ LARGEST: Final = 48
 
 
 def settled(value: Value, meanings: Mapping[Variable, Value]) -> Value:
-    """Return `value` with variables replaced by what they stand for, and sums in order."""
+    """Return `value` with variables replaced by what they stand for, sums in order.
+
+    Arithmetic on numbers is done, since graphs are looked at before their first pass as well.
+    """
     match value:
         case Variable():
             return meanings.get(value, value)
@@ -48,9 +51,19 @@ def settled(value: Value, meanings: Mapping[Variable, Value]) -> Value:
         case Arithmetic(op=ArithmeticOp.ADD, left=left, right=right):
             return total(settled(left, meanings), settled(right, meanings))
         case Arithmetic(op=op, left=left, right=right):
-            return arithmetic(op, settled(left, meanings), settled(right, meanings))
+            return _computed(op, settled(left, meanings), settled(right, meanings))
         case Const() | PacketLength() | Ancillary() | Numbers():
             return value
+
+
+def _computed(op: ArithmeticOp, left: Value, right: Value) -> Value:
+    """Return `left op right`, a number where both are."""
+    match left, right:
+        case Const(value=a), Const(value=b):
+            result = alu(op, a, b)
+            return arithmetic(op, left, right) if result is None else const(result)
+        case _:
+            return arithmetic(op, left, right)
 
 
 def settled_test(test: Test, meanings: Mapping[Variable, Value]) -> Test:
