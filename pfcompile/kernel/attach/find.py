@@ -92,7 +92,7 @@ class Found:
 
     def end(self) -> None:
         """Take it off, and its pin away; raises KernelError."""
-        with suppress_gone(), self.open() as attachment:
+        with _suppress_gone(), self.open() as attachment:
             attachment.detach()
         if self.pin is not None:
             self.pin.unlink(missing_ok=True)
@@ -172,7 +172,7 @@ def remove_dead_pin(name: str) -> bool:
 
 
 @contextmanager
-def suppress_gone() -> Iterator[None]:
+def _suppress_gone() -> Iterator[None]:
     """Take it as done where what is to go has gone meanwhile."""
     try:
         yield

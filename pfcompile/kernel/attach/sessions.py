@@ -213,7 +213,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class _Extras:
     """What a filter does besides.
 
     Attributes:
@@ -259,7 +259,7 @@ def attach(
         _check_link_type(program, dlt, str(place))
     if action is Action.REPORT and report is None:
         report = Report()
-    extras = Extras(report, sets, sources)
+    extras = _Extras(report, sets, sources)
     plan = Plan(
         place.row,
         program.dlt,
@@ -276,7 +276,7 @@ def attach(
         raise explained(refusal, plan) from refusal.__cause__
 
 
-def _attach(place: Place, program: Filter, plan: Plan, extras: Extras) -> Attachment:
+def _attach(place: Place, program: Filter, plan: Plan, extras: _Extras) -> Attachment:
     with ExitStack() as held:
         maps: dict[str, Map] = {}
         for name in plan.maps:
@@ -289,7 +289,7 @@ def _attach(place: Place, program: Filter, plan: Plan, extras: Extras) -> Attach
     raise InternalError("an exit stack never suppresses")
 
 
-def _create(name: str, extras: Extras) -> Map:
+def _create(name: str, extras: _Extras) -> Map:
     """Make one of the program's maps."""
     if name == COUNTERS_MAP:
         return counting.create()
