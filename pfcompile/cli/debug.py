@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from pfcompile.debugger.session import Session
 from pfcompile.errors import PfcompileError, ProgramError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pfcompile.captures.records import Record
     from pfcompile.debugger.machines import Code
@@ -87,17 +88,18 @@ def command(
         )
         resolver = common.resolver(no_names=no_names)
         code_for = codes(given, netmask=netmask, optimize=not no_optimize, resolver=resolver)
-        shell = Shell(_session(capture, code_for))
-        if lines:
-            run_script(shell, lines, click.echo, name="-e", echo=echo)
-        elif script is not None:
-            _run_script(shell, script, echo=echo)
-        elif plain or not sys.stdout.isatty():
-            run_prompt(shell, input, click.echo)
-        else:
-            from pfcompile.debugger.screen import run_screen  # noqa: PLC0415 - textual is an extra
+        commands = lines if script is None else _lines(script)
+        with closing(Packets(capture)) as packets:
+            shell = Shell(_session(packets, code_for))
+            if not ask:
+                name_of_script = "-e" if script is None else programs.shown(script)
+                run_script(shell, commands, click.echo, name=name_of_script, echo=echo)
+            elif plain or not sys.stdout.isatty():
+                run_prompt(shell, input, click.echo)
+            else:
+                from pfcompile.debugger.screen import run_screen  # noqa: PLC0415 - an extra
 
-            run_screen(shell)
+                run_screen(shell)
     except BrokenPipeError:
         common.forget_standard_output()
         sys.exit(common.STATUS_FAILED)
@@ -119,29 +121,41 @@ def _check_usage(
         )
 
 
-def _session(capture: str, code_for: Callable[[Record], Code]) -> Session:
+def _session(packets: Packets, code_for: Callable[[Record], Code]) -> Session:
     """Return a session on a capture.
 
     Raises:
         UsageError: What an expression is compiled with is wrong, such as the netmask.
     """
     try:
-        return Session(Packets(capture), code_for)
+        return Session(packets, code_for)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _run_script(shell: Shell, script: str, *, echo: bool) -> None:
-    shown = programs.shown(script)
-    lines: Iterable[str]
-    if script != STANDARD_INPUT:
-        try:
-            lines = Path(script).read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ProgramError(f"{shown}: cannot be read: {reason}") from error
-    elif sys.stdin is None:
+def _lines(script: str) -> Iterable[str]:
+    """Return the lines of a script; those of standard input as they come.
+
+    Raises:
+        ProgramError: It cannot be read, or is no text.
+    """
+    if script == STANDARD_INPUT:
+        return _lines_of_standard_input()
+    try:
+        return Path(script).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise _unreadable(script, error) from error
+
+
+def _lines_of_standard_input() -> Iterator[str]:
+    if sys.stdin is None:
         raise ProgramError("standard input is closed")
-    else:
-        lines = sys.stdin
-    run_script(shell, lines, click.echo, name=shown, echo=echo)
+    try:
+        yield from sys.stdin
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(STANDARD_INPUT, error) from error
+
+
+def _unreadable(script: str, error: OSError | ValueError) -> ProgramError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return ProgramError(f"{programs.shown(script)}: cannot be read: {reason}")

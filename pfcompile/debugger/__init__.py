@@ -11,11 +11,15 @@
     breakpoints  where runs stop
     terms        parts of the expression as places in its program
     course       what maps hold when a packet comes
+    stops        what there is to see where a run has stopped
     session      all of it together: `step`, `back`, `resume`, `select`; no terminal anywhere
     changes      what is different between two stops
     text         programs, registers, packets and stops as lines of text
+    arguments    numbers and words of commands
+    places       where breakpoints are: instructions by number, terms
     commands     the command language: a line in, lines of text out
     prompt       commands from a script, a pipe or a plain prompt
+    panes        what the full-screen program shows
     screen       the full-screen program (textual, the extra `debugger`)
 
 Where a run is, is its packet's number and how many of its instructions were run. A program does

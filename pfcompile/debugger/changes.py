@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.debugger.session import View
+    from pfcompile.debugger.stops import View
 
 _MOST_BYTES: Final = 16
 """Bytes of a change that are shown."""

@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.debugger import text
-from pfcompile.debugger.expressions import parse
+from pfcompile.debugger.arguments import at_least_one, choice, number_in, refuse_more, shortened
 from pfcompile.debugger.mistakes import Mistake
-from pfcompile.debugger.terms import entries_of, spans_of
+from pfcompile.debugger.places import find_place, split_condition
 from pfcompile.names.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from pfcompile.debugger.machines import Code
-    from pfcompile.debugger.session import Session, Stop, View
+    from pfcompile.debugger.session import Session
+    from pfcompile.debugger.stops import Stop, View
 
-_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,18}")
-_CONDITION: Final = re.compile(r"(?:^|\s)if\s+")
 _AROUND: Final = 5
 """Instructions shown before and behind the next one by `list`."""
 
@@ -127,80 +125,36 @@ def find(name: str) -> Command:
     raise Mistake(f"unknown command '{name}'", "`help` lists the commands")
 
 
-def _count(rest: str, usage: str, default: int = 1) -> int:
-    """Return the number that a command was given.
-
-    Raises:
-        Mistake: It is none.
-    """
-    if not rest:
-        return default
-    if _NUMBER.fullmatch(rest) is None:
-        raise Mistake(f"'{_cut(rest)}' is not a number", f"usage: {usage}")
-    return int(rest, 16 if rest[:2].lower() == "0x" else 10)
-
-
-def _cut(rest: str) -> str:
-    return rest if len(rest) <= 40 else f"{rest[:40]}..."
-
-
-def _none(rest: str, usage: str) -> None:
-    if rest:
-        raise Mistake(f"'{_cut(rest)}' is too much", f"usage: {usage}")
-
-
-def _chosen(word: str, choices: Iterable[str], usage: str) -> str:
-    """Return the choice that a word begins.
-
-    Raises:
-        Mistake: None or several do.
-    """
-    known = list(choices)
-    begun = [word] if word in known else [each for each in known if each.startswith(word)]
-    if word and len(begun) == 1:
-        return begun[0]
-    close = nearest(word, known)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"usage: {usage}"
-    raise Mistake(f"'{_cut(word)}' does not fit here" if word else "something is missing", hint)
-
-
 def _step(shell: Shell, rest: str) -> Iterator[str]:
-    return shell.moved(shell.session.step(_positive(rest, "step [N]")))
+    return shell.moved(shell.session.step(at_least_one(rest, "step [N]")))
 
 
 def _back(shell: Shell, rest: str) -> Iterator[str]:
-    return shell.moved(shell.session.back(_positive(rest, "back [N]")))
-
-
-def _positive(rest: str, usage: str) -> int:
-    count = _count(rest, usage)
-    if count == 0:
-        raise Mistake("0 is no number of instructions", f"usage: {usage}")
-    return count
+    return shell.moved(shell.session.back(at_least_one(rest, "back [N]")))
 
 
 def _start(shell: Shell, rest: str) -> Iterator[str]:
-    _none(rest, "start")
+    refuse_more(rest, "start")
     return shell.moved(shell.session.select(shell.session.number))
 
 
 def _continue(shell: Shell, rest: str) -> Iterator[str]:
     if rest and "all".startswith(rest):
         return shell.moved(shell.session.resume(None))
-    return shell.moved(shell.session.resume(_positive(rest, "continue [N|all]")))
+    return shell.moved(shell.session.resume(at_least_one(rest, "continue [N|all]")))
 
 
 def _select(shell: Shell, rest: str) -> Iterator[str]:
     if not rest:
         raise Mistake("which packet?", "usage: select N")
-    return shell.moved(shell.session.select(_count(rest, "select N")))
+    return shell.moved(shell.session.select(number_in(rest, "select N")))
 
 
 _WANTED: Final[Mapping[str, bool]] = {"match": True, "no-match": False}
 
 
 def _keeps(rest: str, usage: str) -> bool | None:
-    return _WANTED[_chosen(rest, _WANTED, usage)] if rest else None
+    return _WANTED[choice(rest, _WANTED, usage)] if rest else None
 
 
 def _next(shell: Shell, rest: str) -> Iterator[str]:
@@ -215,69 +169,15 @@ def _previous(shell: Shell, rest: str) -> Iterator[str]:
 
 def _break(shell: Shell, rest: str) -> Iterator[str]:
     session = shell.session
-    place, separator, condition = _split_condition(rest)
+    place, separator, condition = split_condition(rest)
     expression = session.parse(condition) if separator else None
     if not place and not separator:
         place = str(shell.view.position)
-    where, what = (None, "") if not place else _place(session, place)
+    where, what = (None, "") if not place else find_place(session, place)
     if separator:
         what = f"{what} if {condition}".strip()
     added = session.add_breakpoint(what, where, expression)
     yield from text.breakpoint_lines(shell.view, [added])
-
-
-def _split_condition(rest: str) -> tuple[str, str, str]:
-    """Return what stands before `if`, whether there is one, and what stands behind it."""
-    found = _CONDITION.search(f"{rest} ")
-    if found is None:
-        return rest, "", ""
-    return rest[: found.start()].strip(), "if", rest[found.end() :].strip()
-
-
-def _place(session: Session, place: str) -> tuple[Callable[[Code], frozenset[int]], str]:
-    """Return what tells the instructions of a place, and its name.
-
-    It is the number of an instruction, or else a term of the expression; quotes make it a term.
-
-    Raises:
-        Mistake: There is no such place.
-    """
-    here = session.code
-    is_number = _NUMBER.fullmatch(place) is not None
-    number = _count(place, "break N") if is_number else 0
-    if is_number and number < len(here.lines) and here.lines[number] is not None:
-        only = frozenset((number,))
-        # In the program for another link type it is another one.
-        name = f"{text.INSTRUCTION} {number}"
-        return lambda code: only if code is here else frozenset(), name
-    if is_number and not spans_of(place, here.text):
-        last = len(here.lines) - 1
-        raise Mistake(f"no instruction begins at {number}", f"instructions: 0 to {last}")
-    term = place.strip("\"'")
-    known = {here: _entries(term, session)}
-
-    def where(code: Code) -> frozenset[int]:
-        if code not in known:
-            try:
-                known[code] = entries_of(term, code)
-            except Mistake:
-                known[code] = frozenset()
-        return known[code]
-
-    return where, term
-
-
-def _entries(term: str, session: Session) -> frozenset[int]:
-    try:
-        return entries_of(term, session.code)
-    except Mistake as mistake:
-        try:
-            parse(term, session.vocabulary)
-        except Mistake:
-            raise mistake from None
-        raise Mistake(
-            f"'{_cut(term)}' is no place to stop", f"for a condition: break if {_cut(term)}"
-        ) from None
 
 
 def _watch(shell: Shell, rest: str) -> Iterator[str]:
@@ -291,7 +191,7 @@ def _watch(shell: Shell, rest: str) -> Iterator[str]:
 def _delete(shell: Shell, rest: str) -> Iterator[str]:
     session = shell.session
     if rest:
-        gone = [session.delete_breakpoint(_count(rest, "delete [N]"))]
+        gone = [session.delete_breakpoint(number_in(rest, "delete [N]"))]
     else:
         gone = [session.delete_breakpoint(number) for number in list(session.breakpoints)]
     for each in gone:
@@ -305,28 +205,32 @@ def _print(shell: Shell, rest: str) -> Iterator[str]:
 
 
 def _list(shell: Shell, rest: str) -> Iterator[str]:
-    middle = _count(rest, "list [N]", shell.view.position)
+    middle = number_in(rest, "list [N]", shell.view.position)
     lines = list(text.program_lines(shell.view, shell.session.breakpoints.values()))
     positions = [at for at, line in enumerate(shell.view.code.lines) if line is not None]
-    for at, line in zip(positions, lines, strict=True):
-        if abs(at - middle) <= _AROUND:
-            yield line
+    shown = [line for at, line in zip(positions, lines, strict=True) if abs(at - middle) <= _AROUND]
+    if not shown:
+        raise Mistake(f"there is no instruction {middle}", f"instructions: 0 to {positions[-1]}")
+    yield from shown
 
 
 def _info(shell: Shell, rest: str) -> Iterable[str]:
     word, _, more = rest.partition(" ")
     word = _TOPIC_ALIASES.get(word, word)
-    topic = _chosen(word, _TOPICS, f"info {'|'.join(_TOPICS)}")
+    topic = choice(word, _TOPICS, f"info {'|'.join(_TOPICS)}")
     if topic != "packet":
-        _none(more, f"info {topic}")
+        refuse_more(more, f"info {topic}")
     return _TOPICS[topic](shell, more.strip())
 
 
 def _info_packet(shell: Shell, rest: str) -> Iterator[str]:
     words = rest.split()
     if len(words) > 2:
-        raise Mistake(f"'{_cut(rest)}' is too much", "usage: info packet [OFFSET [COUNT]]")
-    numbers = [_count(word, "info packet [OFFSET [COUNT]]") for word in words]
+        raise Mistake(f"'{shortened(rest)}' is too much", "usage: info packet [OFFSET [COUNT]]")
+    numbers = [number_in(word, "info packet [OFFSET [COUNT]]") for word in words]
+    length = len(shell.view.packet)
+    if numbers and numbers[0] >= max(length, 1):
+        raise Mistake(f"the packet has {length} bytes, and so no byte {numbers[0]}")
     yield text.packet_line(shell.view)
     yield from text.packet_lines(shell.view, *numbers)
 
@@ -363,7 +267,7 @@ def _names(command: Command) -> str:
 
 
 def _quit(shell: Shell, rest: str) -> Iterable[str]:
-    _none(rest, "quit")
+    refuse_more(rest, "quit")
     shell.is_done = True
     return ()
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 KEPT_BYTES: Final = 64 << 20
 """Of packets in memory."""
+RECORD_BYTES: Final = 320
+"""What a packet takes in memory besides its own bytes, about."""
+_NOTHING: Final = memoryview(b"")
 
 
 class Packets:
@@ -91,8 +94,8 @@ class Packets:
 
     def _keep(self, record: Record) -> None:
         # A record's own bytes in its file would keep all that was read with them.
-        self._kept.append(record._replace(raw=memoryview(b"")))
-        self._bytes += len(record.data)
+        self._kept.append(record._replace(raw=_NOTHING))
+        self._bytes += len(record.data) + RECORD_BYTES
         while self._bytes > self._limit and len(self._kept) > 1:
-            self._bytes -= len(self._kept.popleft().data)
+            self._bytes -= len(self._kept.popleft().data) + RECORD_BYTES
             self._first += 1

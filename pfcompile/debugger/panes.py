@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pfcompile.debugger.breakpoints import Breakpoint
-    from pfcompile.debugger.session import View
+    from pfcompile.debugger.stops import View
 
 HERE: Final = "bold"
 """No colour: on the cursor's bar it would have to suit two backgrounds."""
@@ -37,7 +37,8 @@ def heading(view: View) -> Content:
 
 def _expression(view: View) -> Content:
     code = view.code
-    shown = Content(code.text.replace("\n", " "))
+    # Blanks for line ends and tabs keep the spans where they are.
+    shown = Content(re.sub(r"\s", " ", code.text))
     for span in code.origins[view.position] if code.origins and view.end is None else ():
         shown = shown.stylize(MARKED, span.start, span.end)
     return shown

@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
     from pfcompile.debugger.breakpoints import Breakpoint
     from pfcompile.debugger.commands import Shell
-    from pfcompile.debugger.session import View
+    from pfcompile.debugger.stops import View
 
 WIDE: Final = 120
 """Columns from which on the program has its own half."""
+MOST_LINES: Final = 10_000
+"""Of what was said; the rest is forgotten."""
 
 _STYLE: Final = """
 #heading { height: auto; padding: 0 1; background: $panel; }
@@ -140,7 +142,7 @@ class Debugger(App[None]):
                 yield Static(classes="pane", id="registers-text")
             with VerticalScroll(id="memory"):
                 yield Static(classes="pane", id="memory-text")
-        yield RichLog(id="log", min_width=0, wrap=True)
+        yield RichLog(id="log", min_width=0, max_lines=MOST_LINES, wrap=True)
         yield Command()
         yield Footer()
 
@@ -244,6 +246,11 @@ class Debugger(App[None]):
         """Stop a long run."""
         if self._busy:
             self.shell.session.interrupt()
+
+    async def action_quit(self) -> None:
+        """End, and a run that is still going with it."""
+        self.shell.session.interrupt()
+        self.exit()
 
     def action_breakpoint(self) -> None:
         """Set a breakpoint at the instruction under the cursor, or take it away."""

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass
-from enum import Enum
 from threading import Event
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.debugger.breakpoints import Breakpoint
 from pfcompile.debugger.course import Course
 from pfcompile.debugger.expressions import Expression, Vocabulary, evaluate, parse
 from pfcompile.debugger.mistakes import Mistake
+from pfcompile.debugger.stops import MapView, Reason, Stop, View
 from pfcompile.errors import CaptureError, PfcompileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pfcompile.captures.records import Record
-    from pfcompile.debugger.machines import Access, Code, End, Region, Register, Run
+    from pfcompile.debugger.machines import Code, End, Run
     from pfcompile.debugger.packets import Packets
 
 RUN_NAMES: Final = ("pc", "packet", "steps", "len", "caplen")
@@ -31,78 +30,6 @@ RUN_NAMES: Final = ("pc", "packet", "steps", "len", "caplen")
 
 _LOOK_UP: Final = 1024
 """Instructions between looks whether somebody wants to stop."""
-
-
-class Reason(Enum):
-    """Why a run has stopped."""
-
-    BEGIN = "at the packet's first instruction"
-    STEP = "as many instructions as were wanted"
-    BREAK = "a breakpoint"
-    END = "the program has ended"
-    INTERRUPT = "interrupted"
-    NOWHERE = "there is nowhere to go"
-
-
-class MapView(NamedTuple):
-    """A map as it is: its name, and its keys and values."""
-
-    name: str
-    entries: tuple[tuple[bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """All there is to see at a stop.
-
-    Attributes:
-        number: The packet's, from 1.
-        record: The packet as it was captured.
-        code: The program.
-        position: The instruction that comes next, or the last one at the end.
-        steps: Instructions run.
-        end: How the program has ended, or None.
-        registers: The registers.
-        regions: The stack.
-        maps: The maps.
-        packet: The packet as it is now.
-        access: What the last instruction did to the packet.
-        printed: The lines that the program has printed.
-    """
-
-    number: int
-    record: Record
-    code: Code
-    position: int
-    steps: int
-    end: End | None
-    registers: tuple[Register, ...]
-    regions: tuple[Region, ...]
-    maps: tuple[MapView, ...]
-    packet: bytes
-    access: Access | None
-    printed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Where a deed has led.
-
-    Attributes:
-        reason: Why it went no further.
-        view: What is to be seen there.
-        before: What was to be seen before; None for the first stop.
-        hits: The breakpoints that stopped it.
-        note: What else is to be said, or "".
-        verdicts: How many runs have ended on the way, by verdict, where several could.
-    """
-
-    reason: Reason
-    view: View
-    before: View | None = None
-    hits: tuple[Breakpoint, ...] = ()
-    note: str = ""
-    verdicts: tuple[tuple[End, int], ...] = ()
 
 
 class Session:
@@ -356,7 +283,7 @@ class Session:
             Mistake: There is no such packet, or it cannot be had any more.
             FilterError: The expression is wrong for its link type.
         """
-        record = self._packets.get(number)
+        record = self._record if number == self._number else self._packets.get(number)
         if record is None:
             raise Mistake(f"there is no packet {number}", self._no_more())
         self._code, self._run = self._begin(number, record)

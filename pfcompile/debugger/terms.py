@@ -23,7 +23,12 @@ def spans_of(term: str, text: str) -> list[Span]:
 def parts_of(code: Code) -> list[str]:
     """Return the parts of the expression that have instructions, in its order."""
     spans = sorted({span for origins in code.origins for span in origins})
-    return list(dict.fromkeys(code.text[span.start : span.end] for span in spans))
+    return list(dict.fromkeys(part(code, span) for span in spans))
+
+
+def part(code: Code, span: Span) -> str:
+    """Return a part of the expression, on one line."""
+    return " ".join(code.text[span.start : span.end].split())
 
 
 def entries_of(term: str, code: Code) -> frozenset[int]:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.summary import summarize
 from pfcompile.debugger.changes import changes, number, shown_bytes
-from pfcompile.debugger.session import Reason
+from pfcompile.debugger.stops import Reason
+from pfcompile.debugger.terms import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pfcompile.debugger.breakpoints import Breakpoint
     from pfcompile.debugger.machines import Access, End
-    from pfcompile.debugger.session import Stop, View
+    from pfcompile.debugger.stops import Stop, View
 
 ROW: Final = 16
 """Bytes of a line of hexadecimal numbers."""
@@ -85,7 +86,7 @@ def terms_at(view: View, position: int) -> list[str]:
     """Return the parts of the expression that an instruction is there for."""
     code = view.code
     spans = code.origins[position] if code.origins else ()
-    return [code.text[span.start : span.end] for span in spans]
+    return [part(code, span) for span in spans]
 
 
 def stops_of(view: View, breakpoints: Iterable[Breakpoint]) -> set[int]:

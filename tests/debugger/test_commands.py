@@ -73,6 +73,10 @@ def shell(tmp_path):
         ("print M[16]", "there is no M[16]"),
         ("help stpe", "did you mean step?"),
         ("list x", "'x' is not a number"),
+        ("list 9", "there is no instruction 9"),
+        ("info packet 34", "the packet has 34 bytes, and so no byte 34"),
+        ('break ""', "which instruction, or which term?"),
+        ("break ''  if A == 1", "which instruction, or which term?"),
     ],
 )
 def test_mistakes(shell, line, said):

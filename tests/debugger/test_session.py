@@ -13,7 +13,8 @@ from pfcompile.compiler import compile as compile_text
 from pfcompile.debugger.classic import ClassicCode
 from pfcompile.debugger.mistakes import Mistake
 from pfcompile.debugger.packets import Packets
-from pfcompile.debugger.session import Reason, Session
+from pfcompile.debugger.session import Session
+from pfcompile.debugger.stops import Reason
 from pfcompile.ebpf.asm import assemble as assemble_extended
 from pfcompile.ebpf.machine.code import Environment
 from pfcompile.ebpf.machine.faults import RunError
