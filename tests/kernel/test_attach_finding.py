@@ -235,3 +235,24 @@ def test_everything_is_listed(cable, name):
         assert f"tc on {LEFT}, ingress" in places
         numbers = [each.id for each in attachments()]
         assert numbers == sorted(numbers)
+
+
+def test_it_is_found_while_it_is_replaced(cable):
+    with on(cable, Tc(LEFT), compiled("ip")) as session:
+        name = str(session.description().maps["pf_description"])
+        stop = threading.Event()
+
+        def replace():
+            number = 0
+            while not stop.is_set():
+                number += 1
+                session.replace(compiled(f"udp port {number % 100}"))
+
+        thread = threading.Thread(target=replace)
+        thread.start()
+        try:
+            for _ in range(100):
+                assert find_attachment(name).is_attached
+        finally:
+            stop.set()
+            thread.join()

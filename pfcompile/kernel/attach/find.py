@@ -11,6 +11,7 @@ import errno
 import struct
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import AttachmentError, InternalError, KernelError, ProgramError
@@ -24,10 +25,10 @@ from pfcompile.kernel.attach.sockets import SLOT_MAP, SocketHold
 from pfcompile.kernel.bpf.descriptors import ObjectType
 from pfcompile.kernel.bpf.links import Link, all_links
 from pfcompile.kernel.bpf.maps import Map, all_maps
-from pfcompile.kernel.bpf.programs import all_programs
+from pfcompile.kernel.bpf.programs import LoadedProgram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pfcompile.kernel.attach.counting import Counters
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from pfcompile.kernel.attach.places import Hold
 
 _KEY: Final = bytes(4)
+_ATTEMPTS: Final = 100
+"""How often a program is looked for that is replaced over and over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +112,16 @@ def attachments() -> tuple[Found, ...]:
     # (prog_array_map_clear() of Linux 6.18).
     maps = all_maps()
     described = {each.id for each in maps if each.name == DESCRIPTION_MAP}
-    map_of = {
-        program.id: number
-        for program in all_programs()
-        for number in program.map_ids
-        if number in described
-    }
     pins = _pins()
     found = []
     for link in all_links():
-        number = map_of.get(link.program_id)
+        number = _map_of(partial(_program_of, link.id), described)
         if number is not None:
             is_attached = link.interface != 0 and link.cgroup != 0
             found.append(_found(number, link.id, ObjectType.LINK, pins, is_attached=is_attached))
     for slot in maps:
         if slot.name == SLOT_MAP:
-            program = _program_in(slot.id)
-            number = None if program is None else map_of.get(program)
+            number = _map_of(partial(_program_in, slot.id), described)
             if number is not None:
                 found.append(_found(number, slot.id, ObjectType.MAP, pins, is_attached=True))
     return tuple(sorted(filter(None, found), key=lambda each: each.id))
@@ -200,6 +196,34 @@ def _found(
         raise
     pin = pins.get((kind, holder))
     return Found(number, told, holder, kind is ObjectType.MAP, is_attached, pin)
+
+
+def _map_of(program: Callable[[], int | None], described: set[int]) -> int | None:
+    """Return the number of the description that belongs to what is attached somewhere.
+
+    Args:
+        program: Tells the program's number; None where there is none any more.
+        described: The numbers of all descriptions.
+    """
+    for _ in range(_ATTEMPTS):
+        number = program()
+        if number is None:
+            return None
+        try:
+            with LoadedProgram.by_id(number) as held:
+                return next(iter(described.intersection(held.info().map_ids)), None)
+        except KernelError as error:
+            if error.errno != errno.ENOENT:
+                raise
+        # It has gone since: replaced by another, or for good.
+    return None
+
+
+def _program_of(link: int) -> int | None:
+    """Return the number of a link's program; None where the link has gone."""
+    with suppress(KernelError), Link.by_id(link) as held:
+        return held.info().program_id
+    return None
 
 
 def _pins() -> dict[tuple[ObjectType, int], Path]:
