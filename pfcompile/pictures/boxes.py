@@ -72,6 +72,8 @@ def contents(box: Box, picture: Picture) -> Contents:
     if box.origins and picture.text and box.kind is not Kind.TERM:
         further.append(("asked", asking(picture.text, box.origins)))
     for kind, text in further:
+        if not text:
+            continue
         y += _HEIGHTS[kind]
         lines.append(Line(kind, cut(clean(text), _MOST_COLUMNS), left, y))
     widest = max(line.x + _width(line.kind, line.text) for line in lines)

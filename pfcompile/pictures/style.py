@@ -30,7 +30,7 @@ LIGHT: Final[Theme] = {
     "term2": "#bc4c00",
     "term3": "#0a7b83",
     "term4": "#bf3989",
-    "term5": "#6e7781",
+    "term5": "#626a73",
     "term6": "#7d4e00",
     "term7": "#116329",
 }
