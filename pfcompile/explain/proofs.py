@@ -15,7 +15,7 @@ from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
 from pfcompile.explain.filters import Filters, TooLongError, constant
 from pfcompile.explain.runs import beside, is_needed, runs_of
-from pfcompile.explain.words import describe
+from pfcompile.explain.words import NOTHING, describe
 from pfcompile.explain.words.english import listed
 from pfcompile.facts.link_layouts import Encoding
 from pfcompile.ir.graph import Accept, Reject
@@ -205,7 +205,7 @@ class _Search:
         if occurrence.moved or run.negated:
             return ""
         said = describe(self._subject, occurrence, run.written)
-        return said.removeprefix("nothing") if said.startswith("nothing: ") else ""
+        return f": {said.removeprefix(NOTHING)}" if said.startswith(NOTHING) else ""
 
     def _parts(self, run: Run, others: Sequence[int]) -> list[Beside]:
         """Return the parts of the expression that other terms stand in, each once."""

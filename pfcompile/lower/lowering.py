@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pfcompile.lower.frame import Frame
     from pfcompile.lower.terms import TermGraph
 
-__all__ = ["check_operands", "frames", "is_left_as_written", "lower", "lower_apart"]
+__all__ = ["check_operands", "frames", "is_left_as_written", "is_never", "lower", "lower_apart"]
 
 
 def lower(
@@ -161,6 +161,22 @@ def frames(
     context.seen = []
     _formula(context, expression)
     return context.seen
+
+
+def is_never(context: Context, node: tree.Primitive) -> bool:
+    """Return whether a link type has nothing of what a primitive asks for.
+
+    Args:
+        context: The primitive's place; its frame moves on as the primitive moves it.
+        node: The primitive, which `lower` has taken.
+    """
+    return _unmarked(_formula(context, node)) == FALSE
+
+
+def _unmarked(formula: Formula) -> Formula:
+    while isinstance(formula, Marked):
+        formula = formula.formula
+    return formula
 
 
 def check_operands(operands: tuple[tree.Expression, ...], text: str, options: Options) -> None:

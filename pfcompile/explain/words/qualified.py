@@ -82,14 +82,12 @@ def values_words(context: Context, values: ValueList) -> str:
 def ipv4_words(
     context: Context, proto: Proto | None, direction: Direction | None, shown: Sequence[str]
 ) -> str:
-    """Return what a test for IPv4 addresses looks for."""
+    """Return what a test for IPv4 addresses looks for; nothing where IPv4 is not carried."""
     value = _some(shown)
     wanted = list(IPV4_CARRIERS) if proto is None else [proto]
     if context.frame.mpls_depth:
         wanted = [Proto.IP]
     here = [each for each in wanted if can_carry(context, IPV4_CARRIERS[each].ethertype)]
-    if not here:
-        return _nothing(context)
     parts = []
     if Proto.IP in here:
         parts.append(f"IPv4 {_direction(direction)} address {value}")
@@ -106,9 +104,9 @@ def ipv4_words(
 
 
 def ipv6_words(context: Context, direction: Direction | None, shown: Sequence[str]) -> str:
-    """Return what a test for IPv6 addresses looks for."""
+    """Return what a test for IPv6 addresses looks for; nothing where IPv6 is not carried."""
     if not can_carry(context, ethertypes.IP6):
-        return _nothing(context)
+        return ""
     return f"IPv6 {_direction(direction)} address {_some(shown)}"
 
 
@@ -116,10 +114,7 @@ def protocol_words(context: Context, proto: Proto | None, number: int) -> str:
     """Return what `[proto] proto number` looks for."""
     match proto:
         case Proto.LINK:
-            says = link_says(context.frame, number)
-            if not can_carry(context, number):
-                return _nothing(context)
-            return f"{network_protocol_name(number)}, {says}"
+            return f"{network_protocol_name(number)}, {link_says(context.frame, number)}"
         case Proto.ISO:
             return f"ISO packets of network protocol {_named(isis.ISO_IDENTIFIERS, number)}"
         case Proto.ISIS:
@@ -132,7 +127,7 @@ def protocol_words(context: Context, proto: Proto | None, number: int) -> str:
         parts.append("IPv4 (later fragments too)")
     if proto in {None, Proto.IP6} and can_carry(context, ethertypes.IP6):
         parts.append("IPv6 (right behind the IPv6 header, or behind one fragment header)")
-    return f"{name} over {listed(parts)}" if parts else _nothing(context)
+    return f"{name} over {listed(parts)}"
 
 
 def number_of_protocol(context: Context, node: tree.Qualified) -> int | None:
@@ -172,7 +167,7 @@ def _host_name_words(context: Context, qualifiers: tree.Qualifiers, name: str) -
     if qualifiers.proto in IPV6_PROTOS and host.ipv6:
         shown = [str(ipaddress.IPv6Address(each)) for each in host.ipv6]
         parts.append(ipv6_words(context, qualifiers.direction, shown))
-    return ", or ".join(parts)
+    return ", or ".join(filter(None, parts))
 
 
 def _over_ip(context: Context, fragments: str) -> str:
@@ -181,11 +176,7 @@ def _over_ip(context: Context, fragments: str) -> str:
         parts.append(f"IPv4 ({fragments})")
     if can_carry(context, ethertypes.IP6):
         parts.append("IPv6 (only where no extension header comes first)")
-    return f"over {listed(parts)}" if parts else _nothing(context)
-
-
-def _nothing(context: Context) -> str:
-    return f"nothing: {context.link_name} packets do not carry it"
+    return f"over {listed(parts)}"
 
 
 def _direction(direction: Direction | None) -> str:

@@ -16,6 +16,7 @@ from pfcompile.explain.words.relations import relation_words
 from pfcompile.explain.words.tunnels import tunnel_words
 from pfcompile.facts import ip_protocols, isis, link_protocols
 from pfcompile.lower.lists import Ipv4List, Ipv6List, MacList, PortList, can_join, joined
+from pfcompile.lower.lowering import is_never
 from pfcompile.lower.qualified import qualified
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Proto
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pfcompile.explain.subject import Occurrence, Subject
     from pfcompile.lower.context import Context
     from pfcompile.lower.lists import ValueList
+
+NOTHING = "nothing: "
+"""How the words for what no packet has begin."""
 
 _BOTH_FAMILIES = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP, Proto.AH, Proto.ESP, Proto.PIM})
 
@@ -39,6 +43,8 @@ def describe(subject: Subject, occurrence: Occurrence, written: str) -> str:
         written: It, as it is written out.
     """
     context, node = subject.at(occurrence), occurrence.node
+    if is_never(subject.at(occurrence), node):
+        return f"{NOTHING}{context.link_name} packets do not carry it"
     match node:
         case tree.Qualified():
             said = qualified_words(context, node, number_of_protocol(context, node))
