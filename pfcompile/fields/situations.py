@@ -70,31 +70,43 @@ class Situation:
 def situations(graph: Graph, layout: LinkLayout) -> Iterator[tuple[Label, tuple[Situation, ...]]]:
     """Yield each block with the situations that a packet may be in when it comes there.
 
-    None where facts show that no packet comes.
+    A block that no packet comes to, as there are before the first pass, has those that one would
+    be in if what the last tests on the way say were all that is known.
     """
-    arriving: dict[Label, dict[object, Situation]] = {}
+    arriving = _Arrivals()
+    in_theory = _Arrivals()
+    nothing = Facts()
+    arriving.add(graph.entry, Situation(nothing, {}, tuple(place(nothing, layout))))
+    for label in graph.labels:
+        here, ways_on = arriving.take(label, layout), arriving
+        if not here:
+            here, ways_on = in_theory.take(label, layout), in_theory
+        yield label, here
+        for situation in here:
+            for target, after, is_possible in _goes_on(graph[label], label, situation, layout):
+                (ways_on if is_possible else in_theory).add(target, after)
 
-    def arrive(label: Label, situation: Situation) -> None:
-        here = arriving.setdefault(label, {})
+
+class _Arrivals:
+    """The situations of packets that have come to each block so far, by their kind."""
+
+    def __init__(self) -> None:
+        self._at: dict[Label, dict[object, Situation]] = {}
+
+    def add(self, label: Label, situation: Situation) -> None:
+        here = self._at.setdefault(label, {})
         known = here.get(situation.kind)
         here[situation.kind] = situation if known is None else known.joined(situation)
 
-    nothing = Facts()
-    arrive(graph.entry, Situation(nothing, {}, tuple(place(nothing, layout))))
-    for label in graph.labels:
-        here = tuple(arriving.pop(label, {}).values())
-        if len(here) > MOST:
-            here = (_all_joined(here, label, layout),)
-        yield label, here
-        for situation in here:
-            for target, after in _goes_on(graph[label], label, situation, layout):
-                arrive(target, after)
+    def take(self, label: Label, layout: LinkLayout) -> tuple[Situation, ...]:
+        here = tuple(self._at.pop(label, {}).values())
+        return here if len(here) <= MOST else (_all_joined(here, label, layout),)
 
 
 def _goes_on(
     block: Block, label: Label, situation: Situation, layout: LinkLayout
-) -> Iterator[tuple[Label, Situation]]:
-    """Yield where a packet goes on to, and what is known of it then."""
+) -> Iterator[tuple[Label, Situation, bool]]:
+    """Yield where a packet goes on to, what is known of it then, and whether any packet does."""
     facts, meanings = situation.facts, situation.meanings
     match block:
         case Accept() | Reject():
@@ -103,14 +115,16 @@ def _goes_on(
             asked = settled_test(test, meanings)
             outcome = facts.decide(asked)
             for target, truth in ((yes, True), (no, False)):
-                if outcome is not (not truth):
-                    learnt = facts.assume(asked, truth)
-                    yield target, Situation(learnt, meanings, tuple(place(learnt, layout)))
-        case Let(variable=assigned, value=value, next=after):
+                is_possible = outcome is None or outcome is truth
+                learnt = (facts if is_possible else Facts()).assume(asked, truth)
+                after = Situation(learnt, meanings, tuple(place(learnt, layout)))
+                yield target, after, is_possible
+        case Let(variable=assigned, value=value, next=after_it):
             meaning = settled(value, meanings)
             if variables(meaning) or not is_small(meaning):
                 meaning = _opaque(assigned, 2 * label + 1)
-            yield after, Situation(facts, {**meanings, assigned: meaning}, situation.placed)
+            meanings = {**meanings, assigned: meaning}
+            yield after_it, Situation(facts, meanings, situation.placed), True
 
 
 def _all_joined(here: tuple[Situation, ...], label: Label, layout: LinkLayout) -> Situation:

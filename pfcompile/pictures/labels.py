@@ -18,6 +18,8 @@ _WALKED: Final = (15.0, 22.0, 30.0, 42.0, 60.0)
 """How far along its way a word may stand."""
 
 _CELL: Final = 40.0
+_MARGIN: Final = 10.0
+"""How far beside the layout there may be words."""
 
 _ON_A_BOX: Final = 100
 _ON_A_WORD: Final = 60
@@ -66,11 +68,19 @@ def place_labels(layout: Layout, widths: Sequence[float]) -> list[Spot]:
         if not width:
             spots.append(Spot(0.0, 0.0))
             continue
-        candidates = list(_candidates(points, width))
-        spot, area = min(candidates, key=lambda each: taken.cost(each[1]) + lines.cost(each[1]))
+        costs = [
+            (taken.cost(area) + lines.cost(area) + _off_the_sheet(area, layout), spot, area)
+            for spot, area in _candidates(points, width)
+        ]
+        _, spot, area = min(costs, key=lambda each: each[0])
         taken.add(area, _ON_A_WORD)
         spots.append(spot)
     return spots
+
+
+def _off_the_sheet(area: _Area, layout: Layout) -> int:
+    is_on = area.left >= -_MARGIN and area.right <= layout.width + _MARGIN
+    return 0 if is_on else _ON_A_BOX
 
 
 def _candidates(points: Sequence[curves.Point], width: float) -> Iterator[tuple[Spot, _Area]]:

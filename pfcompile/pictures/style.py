@@ -56,6 +56,9 @@ DARK: Final[Theme] = {
     "term7": "#7ee787",
 }
 
+HOT: Final = 0.3
+"""How much of the colour of heat there is in the box that most packets came to."""
+
 FONT: Final = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 
 

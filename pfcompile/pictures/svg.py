@@ -21,6 +21,7 @@ from pfcompile.pictures.expression import coloured_lines
 from pfcompile.pictures.labels import place_labels
 from pfcompile.pictures.layout import lay_out
 from pfcompile.pictures.model import Kind, Side
+from pfcompile.pictures.style import HOT
 from pfcompile.pictures.wording import clean, quoted
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class _Drawing:
         rounding = {"rx": "12" if box.kind in ROUND else "3"}
         ET.SubElement(group, "rect", {"class": "frame", **size, **rounding})
         if box.count:
-            opacity = {"opacity": f"{0.08 + 0.42 * self._share(box.count):.2f}"}
+            opacity = {"opacity": f"{HOT * self._share(box.count):.2f}"}
             ET.SubElement(group, "rect", {"class": "hot", **size, **rounding, **opacity})
         self._strips(group, box, place.height)
         for line in inside.lines:

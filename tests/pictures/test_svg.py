@@ -15,7 +15,7 @@ from pfcompile.pictures.blocks import picture_of_graph
 from pfcompile.pictures.dot import dot
 from pfcompile.pictures.model import Box, Heat, Kind, Picture, Side, Way
 from pfcompile.pictures.png import png
-from pfcompile.pictures.style import DARK, LIGHT
+from pfcompile.pictures.style import DARK, HOT, LIGHT
 from pfcompile.pictures.svg import svg
 from pfcompile.pictures.text import text as draw_text
 from pfcompile.pictures.wording import columns
@@ -245,6 +245,17 @@ def test_texts_stand_out(theme):
         for ground in ("paper", "box"):
             assert contrast(theme[name], theme[ground]) >= 4.5, (name, ground)
     assert contrast(theme["line"], theme["paper"]) >= 3
+    hottest = blended(theme["box"], theme["heat"], HOT)
+    assert contrast(theme["text"], hottest) >= 4.5
+    assert all(contrast(theme[name], hottest) >= 2.9 for name in ("detail", *terms))
+
+
+def blended(below, above, share):
+    parts = [
+        round(int(below[i : i + 2], 16) * (1 - share) + int(above[i : i + 2], 16) * share)
+        for i in (1, 3, 5)
+    ]
+    return "#" + "".join(f"{part:02x}" for part in parts)
 
 
 def test_heat():
@@ -264,6 +275,8 @@ def test_heat():
     }
     assert len(widths) > 2
     assert [widths[count] for count in sorted(widths)] == sorted(widths.values())
+    width = float(root.get("width"))
+    assert all(word.left >= -16 and word.right <= width for word in words(root))
     said = [text.text for text in root.iter(f"{SVG}text")]
     assert "1,000" in said
     assert "yes 500" in said
