@@ -19,7 +19,7 @@ from pfcompile.passes.pipeline import PASS_NAMES
 
 if TYPE_CHECKING:
     from pfcompile.ir.graph import Graph
-    from pfcompile.pictures.model import Picture
+    from pfcompile.pictures.model import Heat, Picture
     from pfcompile.program import Program
 
 TREE: Final = "tree"
@@ -54,6 +54,14 @@ _NARROW: Final = 80
 @click.option("--dark", is_flag=True, help="A dark PNG; an SVG follows the reader's settings.")
 @output_option
 @click.option("-O", "no_optimize", is_flag=True, help="Do not optimise.")
+@click.option(
+    "-r",
+    "inputs",
+    multiple=True,
+    metavar="IN",
+    help="Show where the packets of these captures came to, and how many; for the graph with which "
+    "a filter ends, or with -O begins.",
+)
 @options.link_type
 @options.netmask
 @click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
@@ -69,6 +77,7 @@ def command(
     dark: bool,
     output: str | None,
     no_optimize: bool,
+    inputs: tuple[str, ...],
     link_type: str | None,
     netmask: str | None,
     file: str | None,
@@ -92,8 +101,25 @@ def command(
         raise click.UsageError("--dark is for a PNG")
     if format_name == "png" and output is None and sys.stdout is not None and sys.stdout.isatty():
         raise click.UsageError("a PNG is nothing for a terminal: give -o FILE")
+    if inputs and (stage != FINAL or live or netmask is not None):
+        raise click.UsageError("-r is for the final stage: leave out --stage, --live and -m")
     text = common.expression(words, file)
+    heat = None
     try:
+        if inputs:
+            from pfcompile.cli.explaining.heat import counted  # noqa: PLC0415 - only for these
+            from pfcompile.pictures.model import Heat  # noqa: PLC0415 - the same
+
+            found = counted(
+                inputs,
+                text,
+                link_type=link_type,
+                optimize=not no_optimize,
+                resolver=common.resolver(no_names=no_names),
+                protochain_headers=protochain_headers,
+            )
+            link_type, savefile_ = str(found.dlt), True
+            heat = Heat(found.blocks, found.edges)
         if stage == TREE:
             write(_drawn(_tree(text), format_name, output, dark=dark), output)
             return
@@ -110,7 +136,7 @@ def command(
             max_instructions=None,
             observer=recording,
         )
-        picture = _picture(recording, program, stage, before=before)
+        picture = _picture(recording, program, stage, before=before, heat=heat)
         write(_drawn(picture, format_name, output, dark=dark), output)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -132,7 +158,14 @@ def _tree(text: str) -> Picture:
     return picture_of_tree(expression, text)
 
 
-def _picture(recording: Recording, program: Program, stage: str, *, before: bool) -> Picture:
+def _picture(
+    recording: Recording,
+    program: Program,
+    stage: str,
+    *,
+    before: bool,
+    heat: Heat | None = None,
+) -> Picture:
     from pfcompile.pictures import blocks  # noqa: PLC0415 - only where one is drawn
 
     text, dlt = program.text, program.dlt
@@ -146,7 +179,8 @@ def _picture(recording: Recording, program: Program, stage: str, *, before: bool
     graph, title = _graph(recording, stage, before=before)
     from pfcompile.cbpf.provenance import with_all_origins  # noqa: PLC0415 - the same
 
-    return blocks.picture_of_graph(with_all_origins(graph, recording.lowered), dlt, text, title)
+    graph = with_all_origins(graph, recording.lowered)
+    return blocks.picture_of_graph(graph, dlt, text, title, heat)
 
 
 def _graph(recording: Recording, stage: str, *, before: bool) -> tuple[Graph, str]:

@@ -162,3 +162,22 @@ def test_an_impossible_expression_can_be_counted_as_written():
     done = run("explain", "-O", "-r", CAPTURE, "tcp and udp")
     assert done.returncode == 0
     assert b"0 matched" in done.stdout
+
+
+def test_a_picture_with_counts():
+    text = run("draw", "-r", CAPTURE, "tcp port 443").stdout.decode()
+    assert "accept (1)" in text
+    done = run("draw", "-r", PCAPS / "mixed.pcapng", "tcp")
+    assert done.returncode == 2
+    assert b"say with -y which is drawn" in done.stderr
+    text = run("draw", "-r", PCAPS / "mixed.pcapng", "-y", "EN10MB", "tcp").stdout.decode()
+    assert "eth.type == ip" in text
+    done = run("draw", "-r", CAPTURE, "--stage", "lower", "tcp")
+    assert (done.returncode, b"leave out --stage" in done.stderr) == (2, True)
+    assert run("draw", "-r", "no such file", "tcp").returncode == 1
+
+
+def test_pictures_of_hits_are_of_the_graph_that_was_counted():
+    svg = run("draw", "-O", "-r", CAPTURE, "--format", "svg", "udp or tcp port 443").stdout
+    assert svg.startswith(b"<")
+    assert b">22<" in svg
