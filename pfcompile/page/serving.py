@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import signal
@@ -18,6 +19,7 @@ try:
     from pfcompile.page.app import Service, application
     from pfcompile.page.guard import Guard
     from pfcompile.page.uploads import Uploads
+    from pfcompile.page.work import analyse
 except ImportError as error:
     raise MissingExtraError("starlette or uvicorn", "serve", "the page") from error
 
@@ -70,7 +72,8 @@ def serve(port: int, usual: Filter, state: str, when_ready: Callable[[Address], 
     """
     with closing(_listen(port)) as listening, closing(Uploads()) as uploads:
         address = Address(listening.getsockname()[1], secrets.token_urlsafe(24), state)
-        app = Guard(application(Service(uploads, usual)), token=address.token, port=address.port)
+        service = Service(uploads, usual)
+        app = Guard(application(service), token=address.token, port=address.port)
         config = uvicorn.Config(
             app,
             loop="asyncio",
@@ -87,26 +90,32 @@ def serve(port: int, usual: Filter, state: str, when_ready: Callable[[Address], 
         )
         # It warns of workers that are ended with the loop.
         logging.getLogger("asyncio").setLevel(logging.ERROR)
-        server = _Server(config, lambda: when_ready(address))
-        # uvicorn ends by signals, too, and then lets them do what they did before: with that, the
+        server = _Server(config, service, lambda: when_ready(address))
+        # After SIGTERM uvicorn ends, and then lets the signal do what it did before; with that, the
         # captures would stay.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, server.handle_exit)
         with suppress(KeyboardInterrupt):
             server.run([listening])
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it takes connections."""
+    """A server that says when it takes connections, and is ready to work by then or soon after."""
 
-    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, when_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._service = service
         self._when_ready = when_ready
+        self._warming: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets)
         self._when_ready()
+        workers, usual = self._service.workers, self._service.usual
+        self._warming = asyncio.create_task(workers.warm(analyse, usual))
 
 
 def _listen(port: int) -> socket.socket:

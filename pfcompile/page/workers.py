@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
@@ -29,6 +30,10 @@ AT_ONCE: Final = 3
 MEMORY: Final = 4 << 30
 """Bytes of address space that a worker may have; z3 and LLVM need a fraction of it."""
 
+GRACE: Final = 0.5
+"""Seconds that work goes on for after nobody waits for it any more: while somebody types, that is
+so again and again, and it is mostly done sooner than another worker is started."""
+
 
 class OutOfTimeError(Exception):
     """The work was not done in its time."""
@@ -43,6 +48,11 @@ class Workers:
         os.environ["PYTHONSAFEPATH"] = "1"
         self._limiter: CapacityLimiter | None = None
 
+    async def warm(self, work: Callable[[Given], Answer], given: Given) -> None:
+        """Have one worker ready that has loaded what `work` needs, before anybody waits for it."""
+        with suppress(Exception):  # who asks for it later is told
+            await anyio.to_process.run_sync(_limited, work, given, cancellable=True)
+
     async def run(
         self,
         request: Request,
@@ -53,7 +63,7 @@ class Workers:
         """Return what `work` makes of `given`, in a worker; None if nobody waits for it any more.
 
         Args:
-            request: Who asks; when the browser lets go of it, the work ends.
+            request: Who asks; soon after the browser lets go of it, the work ends.
             seconds: How long it may take, the wait for other requests left out.
             work: A function of a module.
             given: What it gets; like its answer, it must be possible to pickle.
@@ -71,6 +81,7 @@ class Workers:
             async def end_when_gone() -> None:
                 while (await request.receive())["type"] != "http.disconnect":
                     pass
+                await anyio.sleep(GRACE)
                 group.cancel_scope.cancel()
 
             group.start_soon(end_when_gone)

@@ -63,6 +63,17 @@ def test_every_import_is_of_what_is_there():
                 )
 
 
+def test_the_page_loads_all_modules_at_once():
+    needed = {f"static/{name}" for name in modules_of("main.js")}
+    html = (STATIC / "index.html").read_text()
+    assert set(re.findall(r'modulepreload" href="(.*?)"', html)) == needed
+
+
+def modules_of(name):
+    found = re.findall(r'^import .* from "\./(.*?)"', (STATIC / name).read_text(), re.MULTILINE)
+    return set(found).union(*map(modules_of, found))
+
+
 def test_data_cannot_leave_its_element(tmp_path):
     folder = tmp_path / "<"
     folder.mkdir()

@@ -53,7 +53,7 @@ export async function ask(what, question = null, signal = null) {
   if (response.ok && offered === token) {
     keep(token);
     offered = null;
-  } else if (response.status === 401 && offered === token) {
+  } else if (response.status === 401 && token !== keptToken()) {
     offered = null; // a link with a wrong token does not take the right one away
     return ask(what, question, signal);
   }

@@ -17,7 +17,7 @@ export class ComparePanel {
     this.element = element;
     this.remarks = make("div", { id: "other-remarks", role: "status" });
     this.answer = make("div", { class: "answer", role: "status" });
-    const soon = debounced(() => this.compare(), PAUSE_TO_COMPARE);
+    this.soon = debounced(() => this.compare(), PAUSE_TO_COMPARE);
     this.editor = new Editor({
       id: "other",
       label: "Another expression, to compare with the first",
@@ -25,7 +25,7 @@ export class ComparePanel {
       onInput: (text) => {
         state.b = text;
         onChange();
-        soon();
+        this.soon();
       },
     });
     body.append(
@@ -43,7 +43,7 @@ export class ComparePanel {
   /** Compare anew, since the first expression is another one. */
   take(analysis) {
     this.first = analysis;
-    this.compare();
+    this.soon();
   }
 
   async compare() {

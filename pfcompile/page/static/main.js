@@ -8,6 +8,7 @@ import { PacketsPanel } from "./packets.js";
 import { readState, writeState } from "./state.js";
 
 const PAUSE = 150; // milliseconds after a key until the server is asked
+const LONGER_PAUSE = 350; // and then until it is asked what takes proofs
 
 takeToken();
 const state = { e: "", y: "EN10MB", ...readState() };
@@ -65,13 +66,21 @@ async function analyse() {
     frame.take(answer, Number.isInteger(pass) ? pass : null);
     packets.take(answer);
     compare.take(answer);
-    if (answer.stages === null) return;
+    if (answer.stages !== null) explainSoon(question);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+const explainSoon = debounced(async (question) => {
+  if (question.text !== state.e || question.link_type !== state.y) return;
+  try {
     const meaning = await latestMeaning.ask(question);
     if (meaning !== null) frame.explain(meaning);
   } catch (error) {
     complain(error);
   }
-}
+}, LONGER_PAUSE);
 
 function complain(error) {
   if (!(error instanceof Refused)) throw error;
@@ -111,14 +120,15 @@ window.addEventListener("hashchange", () => {
 });
 
 async function start() {
+  showState();
+  frame.editor.box.focus();
   try {
     const { link_types, limits } = await ask("start");
     packets.largest = limits.capture;
     linkType.replaceChildren(
       ...link_types.map(({ name, description }) => make("option", { value: name }, `${name}: ${description}`)),
     );
-    showState();
-    frame.editor.box.focus();
+    chooseLinkType(state.y);
   } catch (error) {
     complain(error);
   }
