@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.contradiction import rejects_all
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
-from pfcompile.explain.filters import Filters, TooLongError, constant
+from pfcompile.explain.filters import LONGEST, Filters, TooLongError, constant
 from pfcompile.explain.runs import beside, is_needed, runs_of
 from pfcompile.explain.words import NOTHING, describe
 from pfcompile.explain.words.english import listed
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_TERMS: Final = 24
 """Above, terms are not tried one by one: each takes a proof or two."""
+
+_TOO_LONG: Final = "terms were not tried one by one: the program is too long"
 
 SECONDS: Final = 2.0
 """How long all proofs of one explanation may take, by default."""
@@ -68,11 +70,13 @@ def find(subject: Subject, seconds: float = SECONDS) -> Proved:
     runs = runs_of(subject)
     if len(runs) > MOST_TERMS:
         return Proved((), f"terms were not tried one by one: {len(runs):,} are too many")
+    if len(subject.occurrences) > LONGEST:  # Each takes an instruction at least.
+        return Proved((), _TOO_LONG)
     filters = Filters(subject, runs, seconds)
     try:
         found = tuple(_Search(subject, runs, filters).warnings())
     except TooLongError:
-        return Proved((), "terms were not tried one by one: the program is too long")
+        return Proved((), _TOO_LONG)
     return Proved(found, filters.left_out)
 
 

@@ -13,7 +13,7 @@ from pfcompile.explain.why_walk import NO_CHANGE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pfcompile.explain.why_found import TermWay, Why
+    from pfcompile.explain.why_found import Change, TermWay, Why
 
 _ROW: Final = 16
 """Bytes of a line."""
@@ -147,14 +147,20 @@ def _row(packet: bytes, start: int, marked: set[int], last: set[int], *, colour:
 
 def _change(why: Why) -> Iterator[Text]:
     turned = "not match" if why.matches else "match"
-    if why.smallest is None:
+    if why.smallest is None and why.plain is None:
         reason = "" if why.no_change == NO_CHANGE else f" was found: {why.no_change}"
         yield Text(f"No change of its bytes that would make it {turned}{reason}.")
         return
-    count = f"{why.smallest.count} byte{'s' if why.smallest.count > 1 else ''}"
-    yield Text(f"The smallest change that would make it {turned}, of {count}:")
-    yield Text(f"  {why.smallest.words}", "bold")
+    if why.smallest is not None:
+        yield Text(f"The smallest change that would make it {turned}, of {_bytes(why.smallest)}:")
+        yield Text(f"  {why.smallest.words}", "bold")
     if why.plain is not None:
-        count = f"{why.plain.count} byte{'s' if why.plain.count > 1 else ''}"
-        yield Text(f"or, with all headers where they are, of {count}:")
+        also = "Or, with" if why.smallest is not None else f"What would make it {turned}, with"
+        yield Text(f"{also} all headers where they are, of {_bytes(why.plain)}:")
         yield Text(f"  {why.plain.words}", "bold")
+    if why.smallest is None:
+        yield Text(f"Whether there is a smaller change was not found out: {why.no_change}.")
+
+
+def _bytes(change: Change) -> str:
+    return f"{change.count} byte{'s' if change.count > 1 else ''}"

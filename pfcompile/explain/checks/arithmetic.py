@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.explain.checks.company import is_beside
+from pfcompile.explain.checks.company import Company
 from pfcompile.explain.checks.usual_reading import is_open, usual_reading
 from pfcompile.explain.codes import warning
 from pfcompile.explain.subject import value_of, walk
@@ -76,6 +76,7 @@ def _unranked(subject: Subject, node: object) -> ArithmeticOp | None:
 
 def no_protocol_asked(subject: Subject) -> Iterator[FilterWarning]:
     """Yield right operands whose protocol nobody asks for."""
+    company = Company(subject)
     for occurrence, relation in relations(subject):
         asked = {*asked_of(relation.left), *asked_of(relation.right)}
         for node in walk(relation):
@@ -90,7 +91,7 @@ def no_protocol_asked(subject: Subject) -> Iterator[FilterWarning]:
             if not lost:
                 continue
             asks = partial(_asks_for, proto=lost[0].proto)
-            if not is_beside(subject, occurrence, asks):
+            if not company.asks(occurrence, asks):
                 proto = lost[0].proto.value
                 before = f"not `{proto}`" if asked else "so this looks at every packet"
                 yield warning(

@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     from pfcompile.explain.subject import Occurrence, Subject
 
 
-def is_beside(
-    subject: Subject, occurrence: Occurrence, asks: Callable[[tree.Primitive], bool]
-) -> bool:
-    """Return whether `and` joins a term with something that asks for what `asks` says.
+class Company:
+    """What stands beside each term of an expression."""
 
-    Of alternatives, each must ask for it. What is denied beside the term counts for nothing; a
-    `not` before both of them changes nothing.
-    """
-    way = next(run.way for run in runs_of(subject) if occurrence.span in run.spans)
-    for step in way:
-        links = step.chain.links
-        at = step.operand
-        if at and links[at - 1].junction is Junction.AND and _asked(step.chain, at - 1, asks):
-            return True
-        for link in links[at:]:
-            if link.junction is Junction.AND and _asked_by(link.operand, asks):
+    def __init__(self, subject: Subject) -> None:
+        self._ways = {span: run.way for run in runs_of(subject) for span in run.spans}
+
+    def asks(self, occurrence: Occurrence, asks: Callable[[tree.Primitive], bool]) -> bool:
+        """Return whether `and` joins a term with something that asks for what `asks` says.
+
+        Of alternatives, each must ask for it. What is denied beside the term counts for nothing; a
+        `not` before both of them changes nothing.
+        """
+        for step in self._ways[occurrence.span]:
+            links, at = step.chain.links, step.operand
+            if at and links[at - 1].junction is Junction.AND and _asked(step.chain, at - 1, asks):
                 return True
-    return False
+            for link in links[at:]:
+                if link.junction is Junction.AND and _asked_by(link.operand, asks):
+                    return True
+        return False
 
 
 def _asked_by(node: tree.Expression, asks: Callable[[tree.Primitive], bool]) -> bool:

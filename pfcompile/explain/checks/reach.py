@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.explain.checks.arithmetic import relations
-from pfcompile.explain.checks.company import is_beside
+from pfcompile.explain.checks.company import Company
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
 from pfcompile.explain.subject import value_of, walk
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pfcompile.explain.explanation import FilterWarning
-    from pfcompile.explain.subject import Occurrence, Subject
+    from pfcompile.explain.subject import Subject
 
 _BOTH_FAMILIES: Final = frozenset({Proto.TCP, Proto.UDP, Proto.SCTP})
+_MOST_TOLD: Final = 10
+
 _FIXED_HEADER: Final = 40
 """Bytes of an IPv6 header, behind which TCP begins where no extension header is."""
 
@@ -31,6 +33,7 @@ def ipv4_only(subject: Subject) -> Iterator[FilterWarning]:
     found: list[tuple[tree.Relation, tree.Accessor]] = []
     if any(map(_asks_ipv6, walk(subject.expression))):
         return  # It has a part of its own for IPv6.
+    company = Company(subject)
     for occurrence, relation in relations(subject):
         asked = {*asked_of(relation.left), *asked_of(relation.right)}
         accessors = [
@@ -41,7 +44,8 @@ def ipv4_only(subject: Subject) -> Iterator[FilterWarning]:
         both = subject.carries(occurrence, ethertypes.IP6) and subject.carries(
             occurrence, ethertypes.IP
         )
-        if accessors and both and not _is_about_ipv4(subject, occurrence, relation):
+        beside = _asks_ipv4(relation) or company.asks(occurrence, _asks_ipv4)
+        if accessors and both and not beside:
             found += [(relation, node) for node in accessors]
     if not found:
         return
@@ -49,9 +53,8 @@ def ipv4_only(subject: Subject) -> Iterator[FilterWarning]:
     word = first.proto.value
     title = word.upper()
     hint = _for_both(subject, relation, first.proto)
-    related = tuple(
-        Related(node.span, "the same here") for other, node in found[1:] if other is not relation
-    )
+    others = [node for other, node in found[1:] if other is not relation]
+    related = tuple(Related(node.span, "the same here") for node in others[:_MOST_TOLD])
     yield warning(
         "PF131",
         first.span,
@@ -85,11 +88,6 @@ def _for_both(subject: Subject, relation: tree.Relation, proto: Proto) -> str:
         f"to see IPv6 too: ({' '.join(written.split())} or (ip6[6] = {number} and {in_ipv6})); "
         "write ip and before it if IPv4 is meant"
     )
-
-
-def _is_about_ipv4(subject: Subject, occurrence: Occurrence, relation: tree.Relation) -> bool:
-    """Return whether a comparison, or what must hold beside it, asks for IPv4."""
-    return _asks_ipv4(relation) or is_beside(subject, occurrence, _asks_ipv4)
 
 
 def _asks_ipv6(node: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import Span
@@ -27,10 +27,12 @@ _JUNCTION: Final = re.compile(r"and\b|or\b|&&|\|\|")
 def left_to_right(subject: Subject) -> Iterator[FilterWarning]:
     """Yield where `and` after `or` does not bind more tightly, as elsewhere it would."""
     text = subject.text
+    depth_at = _depths(text)
     for chain in subject.chains:
         parts = operands(chain)
         depths = [
-            _depth(text, before.span.end, after.span.start) for before, after in pairwise(parts)
+            depth_at[_junction(text, before.span.end, after.span.start)]
+            for before, after in pairwise(parts)
         ]
         for i in range(1, len(depths)):
             was, now = chain.links[i - 1].junction, chain.links[i].junction
@@ -49,11 +51,16 @@ def left_to_right(subject: Subject) -> Iterator[FilterWarning]:
                 break
 
 
-def _depth(text: str, start: int, end: int) -> int:
-    """Return in how many parentheses the junction between two operands stands."""
+def _junction(text: str, start: int, end: int) -> int:
+    """Return where the junction between two operands stands."""
     found = _JUNCTION.search(text, start, end)
-    here = start if found is None else found.start()
-    return text.count("(", 0, here) - text.count(")", 0, here)
+    assert found is not None, "operands are joined by a word"
+    return found.start()
+
+
+def _depths(text: str) -> list[int]:
+    """Return in how many parentheses each character stands."""
+    return list(accumulate((character == "(") - (character == ")") for character in text))
 
 
 _HOST_KINDS: Final = frozenset({None, Kind.HOST})
