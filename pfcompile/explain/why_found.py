@@ -156,7 +156,8 @@ class Why:
         smallest: The change of the fewest bytes that turns the verdict, or None.
         plain: The same among the changes that leave all headers where they are; None where there is
             none, or where `smallest` is one.
-        no_change: Why there is no `smallest`; empty where there is one.
+        no_change: Why there is no `smallest`; empty where there is one. Where there is a `plain`
+            change, a smaller one may exist.
     """
 
     text: str

@@ -281,10 +281,10 @@ def _program(
 
     A long one is optimised: it says the same of every packet that is not cut off in what it reads.
     """
-    program = generate(without_marks(graph), snaplen=1, longest=None)
-    if len(program) <= EXACT:
-        return program, ""
     try:
+        program = generate(without_marks(graph), snaplen=1, longest=None)
+        if len(program) <= EXACT:
+            return program, ""
         return compile_text(
             text,
             dlt,
@@ -319,8 +319,11 @@ def _changes(
     found = smallest_change(program, packet, wire_length, timeout_ms=int(1000 * seconds))
     if isinstance(found, Undecided):
         return None, None, found.reason
-    if found.smallest is None:
+    if found.smallest is None and found.plain is None:
         return None, None, NO_CHANGE
+    if found.smallest is None and found.plain is not None:
+        return None, _change(packet, found.plain, dlt, names), found.undecided
+    assert found.smallest is not None
     smallest = _change(packet, found.smallest, dlt, names)
     plain = None
     if found.plain is not None and found.plain != found.smallest:

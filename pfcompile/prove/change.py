@@ -44,10 +44,13 @@ class Changes:
         smallest: One with as few bytes changed as any, or None where no change of bytes will do.
         plain: One with as few as any that leaves every offset which the packet decides as it is;
             the same as `smallest` where that does; None where there is none.
+        undecided: Why it is not known whether there is a smaller change than `plain`, where that is
+            all that was found; empty otherwise.
     """
 
     smallest: bytes | None
     plain: bytes | None
+    undecided: str = ""
 
 
 def smallest_change(
@@ -114,7 +117,7 @@ class _Search:
             return Changes(plain, plain)
         smaller = self._smallest([], most)
         if isinstance(smaller, Undecided):
-            return smaller
+            return smaller if plain is None else Changes(None, plain, smaller.reason)
         return Changes(plain if smaller is None else smaller, plain)
 
     def _count(self, changed: bytes) -> int:
@@ -154,6 +157,41 @@ class _Search:
         bases = {address.key[0]: address.base for address, _ in self._computed}
         return [base == model.eval(base, model_completion=True) for base in bases.values()]
 
+    def _values(self, model: z3.ModelRef) -> dict[int, int]:
+        """Return what the bytes are in a model; those that may be anything are as they were."""
+        found = {}
+        for offset, value in self._bytes.items():
+            term = model.eval(value)
+            found[offset] = term.as_long() if z3.is_bv_value(term) else self._packet[offset]
+        return found
+
+    def _settled(self, found: dict[int, int], count: int, more: list[Condition]) -> dict[int, int]:
+        """Return the one change of its size that is always chosen.
+
+        It leaves the first bytes alone where it can, which tell what the others are, and of those
+        that it changes the first bits.
+        """
+        solver = z3.Solver()
+        solver.add(self._wanted, *self._facts, *more)
+        kept = {each: value == self._packet[each] for each, value in self._bytes.items()}
+        solver.add(z3.AtMost(*(z3.Not(each) for each in kept.values()), count))
+        wishes = _Wishes(solver, self._deadline)
+        for offset in sorted(kept):
+            if found[offset] == self._packet[offset]:
+                solver.add(kept[offset])
+            elif (model := wishes.grant(kept[offset])) is not None:
+                found = self._values(model)
+        for offset in sorted(kept):
+            was = self._packet[offset]
+            for place in reversed(range(8)) if found[offset] != was else ():
+                bit = z3.Extract(place, place, self._bytes[offset])
+                wish = bit == (was >> place & 1)
+                if not (found[offset] ^ was) >> place & 1:
+                    solver.add(wish)
+                elif (model := wishes.grant(wish)) is not None:
+                    found = self._values(model)
+        return found
+
     def _smallest(self, more: list[Condition], most: int | None = None) -> bytes | Undecided | None:
         """Return a packet with the fewest changed bytes, at most so many; None if there is none."""
         left = int(1000 * (self._deadline - time.monotonic()))
@@ -172,18 +210,43 @@ class _Search:
             return None
         if outcome != z3.sat:
             return Undecided(f"the solver gave up: {solver.reason_unknown()}")
-        model = solver.model()
+        found = self._values(solver.model())
+        count = sum(found[offset] != self._packet[offset] for offset in found)
+        found = self._settled(found, count, more)
         changed = bytearray(self._packet)
-        for offset, value in self._bytes.items():
-            found = model.eval(value)
-            if z3.is_bv_value(found):  # else any value will do
-                changed[offset] = found.as_long()
+        for offset, value in found.items():
+            changed[offset] = value
         before, after = (
             bool(self._machine(each, self._wire_length)) for each in (self._packet, bytes(changed))
         )
         if before == after:
             return Undecided("the solver's packet gets the same verdict: a shift by 32 or more")
         return bytes(changed)
+
+
+@dataclass(slots=True)
+class _Wishes:
+    """What is wanted of a packet, one thing after the other, as far as each is possible.
+
+    Attributes:
+        solver: Has what must hold, and the wishes that have come true.
+        deadline: When to stop asking (`time.monotonic`).
+    """
+
+    solver: z3.Solver
+    deadline: float
+
+    def grant(self, wish: Condition) -> z3.ModelRef | None:
+        """Return a model in which a wish comes true, or None where it cannot."""
+        left = int(1000 * (self.deadline - time.monotonic()))
+        if left <= 0:
+            return None
+        self.solver.set("timeout", left)
+        if self.solver.check(wish) != z3.sat:
+            return None
+        model = self.solver.model()
+        self.solver.add(wish)
+        return model
 
 
 def greatest(term: z3.BitVecRef) -> int:
