@@ -132,8 +132,9 @@ def test_long_lists_are_one_term(text):
     assert len(words) == (3 if text.startswith("tcp") else 1)
     shown = "any of 1,000: 10.0.0.1, 10.0.1.1, 10.0.2.1, ..., 10.3.249.1"
     assert any(shown in each for each in words)
-    assert found.left_out == "terms were not tried one by one: the program is too long"
     assert codes(found) == []
+    if len(words) == 1:
+        assert found.left_out == "terms were not tried one by one: the program is too long"
 
 
 def test_what_others_cover_in_a_long_list():
