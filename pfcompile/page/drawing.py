@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.cbpf.provenance import origins_of
-from pfcompile.fields import describe
-from pfcompile.ir.graph import Accept, Branch, Let, Reject, successors
-from pfcompile.ir.text import print_test, print_value
+from pfcompile.pictures.blocks import picture_of_graph
+from pfcompile.pictures.labels import place_labels
 from pfcompile.pictures.layout import lay_out
+from pfcompile.pictures.model import Kind, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pfcompile.errors import Span
-    from pfcompile.ir.graph import Block, Graph, Label
+    from pfcompile.ir.graph import Graph, Label
     from pfcompile.page.spans import Place
+    from pfcompile.pictures.model import Box
 
 MOST_BLOCKS: Final = 150
 """Larger graphs are not drawn: nobody sees anything there, and the layout takes long."""
@@ -25,9 +25,11 @@ _CHARACTER: Final = 7.25
 _SMALL_CHARACTER: Final = 6.1
 """How wide a character is, in pixels, in the fonts of style.css."""
 
-_PADDING: Final = 22
-_LINE: Final = 30
-_TWO_LINES: Final = 42
+_PADDING: Final = 22.0
+_LINE: Final = 30.0
+_TWO_LINES: Final = 42.0
+
+_ENDS: Final = {Kind.ACCEPT: "match", Kind.REJECT: "no match"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Node:
     """A block as a box, in pixels from the upper left.
 
     Attributes:
-        label: The block.
-        kind: "branch", "let", "accept" or "reject".
+        label: The block. An end that many ways lead to has several boxes.
+        kind: "test", "assignment", "accept" or "reject".
         text: What it does, in the words of packet fields.
         detail: The same as the graph is printed, where that is something else.
         x: Its left side.
@@ -61,19 +63,21 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A way from a block to the next one.
+    """A way from a box to another.
 
     Attributes:
-        source: Where it begins.
+        source: Where it begins, a place among the boxes.
         target: Where it leads.
         kind: "yes", "no", or "on" where there is but one.
         points: A row of cubic Bezier curves: where the first begins, then three points for each.
+        word: The middle of where its kind is written.
     """
 
     source: int
     target: int
     kind: str
     points: tuple[tuple[float, float], ...]
+    word: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,53 +109,46 @@ def draw(
     """
     if len(graph) > MOST_BLOCKS:
         return None
-    words = describe(graph, dlt)
-    texts = {label: _texts(graph[label], words[label]) for label in graph.labels}
-    edges = [
-        (label, target, kind)
-        for label in graph.labels
-        for target, kind in zip(
-            successors(graph[label]),
-            ("yes", "no") if isinstance(graph[label], Branch) else ("on",),
-            strict=False,
-        )
-    ]
-    sizes = {int(label): _size(*texts[label]) for label in graph.labels}
-    layout = lay_out(sizes, [(source, target) for source, target, _ in edges])
+    picture = picture_of_graph(graph, dlt)
+    texts = [_texts(box) for box in picture.boxes]
+    sizes = {number: _size(*pair) for number, pair in enumerate(texts)}
+    layout = lay_out(sizes, [(way.source, way.target) for way in picture.ways])
+    words = ["" if way.side is Side.ON else way.side.value for way in picture.ways]
+    spots = place_labels(layout, [len(word) * _SMALL_CHARACTER for word in words])
+    names = {label: label for label in graph.labels} if written_as is None else written_as
     nodes = []
-    for label in graph.labels:
-        text, detail = texts[label]
-        box = layout.boxes[label]
+    for number, (box, (text, detail)) in enumerate(zip(picture.boxes, texts, strict=True)):
+        at = layout.boxes[number]
+        assert box.label is not None
+        label = graph.labels[box.label]
         nodes.append(
             Node(
                 label,
-                type(graph[label]).__name__.lower(),
+                box.kind.value,
                 text,
                 detail,
-                box.left,
-                box.top,
-                box.width,
-                box.height,
-                tuple(map(place, origins_of(graph[label]))),
-                label if written_as is None else written_as[label],
+                at.left,
+                at.top,
+                at.width,
+                at.height,
+                tuple(map(place, box.origins)),
+                names[label],
             )
         )
-    curves = tuple(Edge(*edge, points) for edge, points in zip(edges, layout.ways, strict=True))
-    return Drawing(layout.width, layout.height, tuple(nodes), curves)
+    edges = tuple(
+        Edge(way.source, way.target, way.side.value, curve, spot)
+        for way, curve, spot in zip(picture.ways, layout.ways, spots, strict=True)
+    )
+    return Drawing(layout.width, layout.height, tuple(nodes), edges)
 
 
-def _texts(block: Block, words: str) -> tuple[str, str]:
+def _texts(box: Box) -> tuple[str, str]:
     """Return what is written in a box: in words, and as the graph is printed."""
-    match block:
-        case Branch(test=test):
-            printed = print_test(test)
-        case Let(variable=variable, value=value):
-            printed = f"v{variable.number} = {print_value(value)}"
-        case Accept():
-            return "match", ""
-        case Reject():
-            return "no match", ""
-    return words, "" if printed == words else printed
+    if box.kind in _ENDS:
+        return _ENDS[box.kind], ""
+    words, *details = box.lines
+    detail = next(iter(details), "").removeprefix("let ")
+    return words, "" if detail == words else detail
 
 
 def _size(text: str, detail: str) -> tuple[float, float]:

@@ -210,7 +210,10 @@ class _Search:
             return None
         if outcome != z3.sat:
             return Undecided(f"the solver gave up: {solver.reason_unknown()}")
-        found = self._values(solver.model())
+        model = _model_of(solver)
+        if model is None:
+            return Undecided("the time was too short")
+        found = self._values(model)
         count = sum(found[offset] != self._packet[offset] for offset in found)
         found = self._settled(found, count, more)
         changed = bytearray(self._packet)
@@ -244,9 +247,18 @@ class _Wishes:
         self.solver.set("timeout", left)
         if self.solver.check(wish) != z3.sat:
             return None
-        model = self.solver.model()
-        self.solver.add(wish)
+        model = _model_of(self.solver)
+        if model is not None:
+            self.solver.add(wish)
         return model
+
+
+def _model_of(solver: z3.Solver | z3.Optimize) -> z3.ModelRef | None:
+    """Return what a solver has found; None where its time ended before it could be asked for it."""
+    try:
+        return solver.model()
+    except z3.Z3Exception:
+        return None
 
 
 def greatest(term: z3.BitVecRef) -> int:

@@ -47,7 +47,7 @@ def test_what_is_linked_is_there(text):
     last = stages.drawings[stages.passes[-1].drawing]
     labels = {node.written_as for node in last.nodes}
     assert {line.label for line in stages.classic} == labels
-    assert [node.label for node in last.nodes] == list(range(stages.passes[-1].blocks))
+    assert {node.label for node in last.nodes} == set(range(stages.passes[-1].blocks))
     for line in stages.classic:
         assert line.places or "ret" in line.text
     for line in stages.extended:
@@ -59,6 +59,9 @@ def test_what_is_linked_is_there(text):
             assert -1 < node.y < node.y + node.height < drawing.height + 1
         for edge in drawing.edges:
             assert len(edge.points) % 3 == 1
+            assert 0 <= edge.source < edge.target < len(drawing.nodes) or drawing.nodes[
+                edge.target
+            ].kind in {"accept", "reject"}
 
 
 def test_the_first_graph_is_as_written_and_later_ones_say_whether_they_differ():

@@ -54,8 +54,8 @@ def test_what_comes_into_a_block_goes_out(text):
     arrived = dict.fromkeys(found.blocks, 0)
     arrived[0] = found.packets
     for edge in drawing.edges:
-        flow = found.blocks[edge.source]
-        arrived[edge.target] += flow.no if edge.kind == "no" else flow.yes
+        flow = found.blocks[drawing.nodes[edge.source].label]
+        arrived[drawing.nodes[edge.target].label] += flow.no if edge.kind == "no" else flow.yes
     assert arrived == {label: flow.reached for label, flow in found.blocks.items()}
     for term in found.terms:
         assert 0 <= term.true <= term.reached <= found.packets
@@ -68,7 +68,8 @@ def test_the_way_of_a_packet(text):
     edges = set()
     if stages.passes:
         drawing = stages.drawings[stages.passes[-1].drawing]
-        edges = {(edge.source, edge.target) for edge in drawing.edges}
+        labels = [node.label for node in drawing.nodes]
+        edges = {(labels[edge.source], labels[edge.target]) for edge in drawing.edges}
     for row in run_over(ETHERNET, asked).listed[:8]:
         found = course(ETHERNET, asked, row.number, change_seconds=0)
         assert found.matches is row.matches
