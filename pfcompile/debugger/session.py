@@ -176,8 +176,8 @@ class Session:
         if before.end is not None:
             return Stop(Reason.NOWHERE, before, before, note="the program has ended on this packet")
         hits = self._go(count)
-        reason = Reason.STEP if self._run.steps == before.steps + count else Reason.INTERRUPT
-        return self._stop(reason, before, hits)
+        is_done = self._run.end is not None or self._run.steps == before.steps + count
+        return self._stop(Reason.STEP if is_done else Reason.INTERRUPT, before, hits)
 
     def back(self, count: int = 1) -> Stop:
         """Go back up to `count` instructions, but not to before the packet's first one."""
@@ -196,6 +196,10 @@ class Session:
 
         Args:
             verdicts: How often the program may end; None for on all packets to come.
+
+        Raises:
+            FilterError: The expression is wrong for the next packet's link type. Of a later
+                packet the stop before it says so.
         """
         before = self.view()
         seen: Counter[End] = Counter()
@@ -205,7 +209,12 @@ class Session:
                 if self._packets.get(self._number + 1) is None:
                     reason = Reason.END if seen else Reason.NOWHERE
                     return self._stop(reason, before, (), self._no_more(), seen)
-                self._enter(self._number + 1)
+                try:
+                    self._enter(self._number + 1)
+                except PfcompileError as error:
+                    if not seen:
+                        raise
+                    return self._stop(Reason.END, before, (), str(error), seen)
                 hits = self._arrive(is_first=True)
             hits = hits or self._go(None)
             if hits or self._run.end is None:
@@ -347,7 +356,7 @@ class Session:
         view = self.view()
         if hits:
             reason = Reason.BREAK
-        elif view.end is not None and reason in {Reason.STEP, Reason.INTERRUPT}:
+        elif view.end is not None and reason is Reason.STEP:
             reason = Reason.END
         return Stop(reason, view, before, hits, note, tuple((seen or {}).items()))
 

@@ -323,6 +323,16 @@ def test_a_long_run_can_be_interrupted(tmp_path):
     assert (stop.reason, stop.view.steps) == (Reason.INTERRUPT, 1024)
 
 
+def test_going_over_packets_can_be_interrupted(debugged):
+    debugged.interrupt()
+    stop = debugged.resume(None)
+    assert (stop.reason, stop.view.number, stop.view.end.keeps) == (Reason.INTERRUPT, 1, True)
+    stop = debugged.next_packet(keeps=True)
+    assert (stop.reason, stop.view.number) == (Reason.INTERRUPT, 2)
+    debugged.forget_interrupt()
+    assert debugged.next_packet(keeps=True).view.number == 3
+
+
 COUNTER = """
 r6 = 0
 *(u32 *)(r10 - 4) = 0
@@ -389,6 +399,12 @@ def test_several_link_types(tmp_path):
     with pytest.raises(FilterError):
         debugged.next_packet(keeps=True)
     assert (debugged.number, debugged.view().steps) == (1, 1)
+    stop = debugged.resume(None)
+    assert (stop.reason, stop.view.number, len(stop.verdicts)) == (Reason.END, 1, 1)
+    assert "ether host" in stop.note
+    with pytest.raises(FilterError):
+        debugged.resume()
+    assert debugged.view() == stop.view
     assert debugged.select(3).view.number == 3
 
 
