@@ -20,13 +20,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pfcompile.analysis.facts import Facts
 from pfcompile.cbpf.generate import as_program, write
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Branch, Graph, Let, Test, united
-from pfcompile.ir.values import Const, Load, Numbers, parts
+from pfcompile.ir.values import Const, Load, Numbers, const, parts
 from pfcompile.passes.expand_sets import expand_sets
 from pfcompile.passes.fold import fold
 
@@ -179,14 +179,23 @@ class _Asked:
 
     def __init__(self, graph: Graph) -> None:
         self._origins: dict[Test, Origins] = {}
-        self._looking_at: dict[tuple[Value | None, int], dict[Test, None]] = {}
+        # The tested values that look at a byte; of each, the tests that are no plain comparison.
+        self._values_at: dict[_Place, dict[Value, frozenset[_Place]]] = {}
+        self._others: dict[Value, list[Test]] = {}
         for block in graph.blocks:
             if isinstance(block, Branch):
                 known = self._origins.get(block.test)
-                if known is None:
-                    for place in _places(block.test):
-                        self._looking_at.setdefault(place, {})[block.test] = None
                 self._origins[block.test] = united(known or (), block.origins)
+                if known is None:
+                    self._note(block.test)
+
+    def _note(self, test: Test) -> None:
+        if not _is_plain(test):
+            self._others.setdefault(test.left, []).append(test)
+        looks_at = frozenset(_places(test.left, test.right))
+        for place in looks_at:
+            values = self._values_at.setdefault(place, {})
+            values[test.left] = looks_at | values.get(test.left, frozenset())
 
     def settled_by(self, test: Test) -> Origins:
         """Return who asked for `test`, or for what it tells of the bytes that it looks at.
@@ -195,25 +204,39 @@ class _Asked:
         that some bits are not set may be.
         """
         found = self._origins.get(test, ())
-        places = set(_places(test))
-        near = {
-            other: None
+        places = frozenset(_places(test.left, test.right))
+        values = {
+            value: None
             for place in places
-            for other in self._looking_at.get(place, ())
-            if places.issuperset(_places(other))
+            for value, looks_at in self._values_at.get(place, {}).items()
+            if looks_at <= places
         }
-        if near:
-            where_it_holds = Facts().assume(test, outcome=True)
-            for other in near:
+        if not values:
+            return found
+        where_it_holds = Facts().assume(test, outcome=True)
+        for value in values:
+            known = where_it_holds.of(value)
+            if known.low == known.high:
+                equal = Test(Comparison.EQ, value, const(known.low))
+                found = united(found, self._origins.get(equal, ()))
+            for other in self._others.get(value, ()):
                 outcome = where_it_holds.decide(other)
                 if outcome or (outcome is False and other.op is Comparison.SET):
                     found = united(found, self._origins[other])
         return found
 
 
-def _places(test: Test) -> Iterator[tuple[Value | None, int]]:
-    """Yield each packet byte that a test looks at."""
-    waiting: list[Value] = [test.left, test.right]
+_Place: TypeAlias = "tuple[Value | None, int]"
+"""A packet byte, by the base and offset that it is loaded from."""
+
+
+def _is_plain(test: Test) -> bool:
+    return test.op is Comparison.EQ and isinstance(test.right, Const)
+
+
+def _places(*values: Value) -> Iterator[_Place]:
+    """Yield each packet byte that values are made of."""
+    waiting = list(values)
     while waiting:
         value = waiting.pop()
         if isinstance(value, Load):

@@ -10,13 +10,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.errors import MissingExtraError
+from pfcompile.errors import MissingExtraError, ProgramError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _INCH: Final = 72.0
 """Graphviz takes sizes in inches and gives places in points; we take points for pixels."""
+
+MOST_BOXES: Final = 3000
+"""More take minutes, and nobody finds anything in them."""
 
 _BESIDE: Final = 24.0
 _BELOW: Final = 34.0
@@ -66,7 +69,13 @@ def lay_out(sizes: Mapping[int, tuple[float, float]], ways: Sequence[tuple[int, 
 
     Raises:
         MissingExtraError: pygraphviz is not installed.
+        ProgramError: There are more than `MOST_BOXES`.
     """
+    if len(sizes) > MOST_BOXES:
+        raise ProgramError(
+            f"{len(sizes)} boxes are too many for a picture, the limit is {MOST_BOXES}; "
+            "text and DOT have none"
+        )
     try:
         import pygraphviz  # noqa: PLC0415 - an extra
     except ImportError as missing:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _MOST_LANES: Final = 8
 _LEAST_WIDTH: Final = 60
+_LEAST_ROOM: Final = 20
+"""Columns for what a block says, even where that makes lines too long."""
+
 _ENDS: Final = frozenset({Kind.ACCEPT, Kind.REJECT})
 _ANSI: Final = ("34", "35", "33", "36", "95", "90", "93", "32")
 """A colour of the terminal for each part of the expression, COLOURS of them."""
@@ -93,7 +96,7 @@ class _Listing:
         name = max((columns(box.name) for box in boxes), default=0)
         goes = [self._goes(place) for place in self._rows]
         most_goes = max(map(columns, goes), default=0)
-        room = self._width - margin - name - most_goes - 6
+        room = max(self._width - margin - name - most_goes - 6, _LEAST_ROOM)
         says = min(max((columns(line) for box in boxes for line in box.lines), default=0), room)
         rest = self._width - margin - name - says - most_goes - 8
         for row, box in enumerate(boxes):
