@@ -20,7 +20,7 @@ from tests.generator.soup import soup
 RERUN = rerun("tests/explain/test_random.py")
 NETMASK = "255.255.255.0"
 EACH = 4
-MANY = 150
+MANY = 60
 
 
 def compiled(text, link, **options):
@@ -142,7 +142,7 @@ def check_claim(found, each, story):
 
 
 @pytest.mark.parametrize(
-    "count", [20, pytest.param(600, marks=pytest.mark.long)], ids=["few", "many"]
+    "count", [20, pytest.param(300, marks=pytest.mark.long)], ids=["few", "many"]
 )
 def test_what_is_said_to_make_no_difference_makes_none(count):
     rng = random.Random(f"{SEED} claims")

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from pfcompile.explain.subject import Occurrence, Subject
 
 _UNRANKED: Final = frozenset({ArithmeticOp.MOD, ArithmeticOp.XOR})
-_FARTHEST: Final = 0xFFFF
-"""No header of IP is longer than a packet of IP."""
+_FARTHEST_BEFORE: Final = 0xFFFF
+"""What is further before a header is no negative offset that anybody means."""
+
+_FARTHEST: Final = 1 << 27
+"""The largest snapshot length that libpcap gives any link type."""
 
 
 def relations(subject: Subject) -> Iterator[tuple[Occurrence, tree.Relation]]:
@@ -178,7 +181,7 @@ def outside_the_header(subject: Subject) -> Iterator[FilterWarning]:
             if offset is None or offset <= _FARTHEST:
                 continue
             before = (1 << 32) - offset
-            if node.proto in {Proto.LINK, Proto.RADIO} or before > _FARTHEST:
+            if node.proto in {Proto.LINK, Proto.RADIO} or before > _FARTHEST_BEFORE:
                 said = "outside of every packet, so that this never holds"
                 hint = "the kernel's metadata have words of their own: inbound, ifindex, vlan"
             else:

@@ -10,6 +10,7 @@ from pfcompile.explain.explanation import Related
 from pfcompile.explain.subject import walk
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.lower.context import Source
+from pfcompile.lower.lowering import is_left_as_written
 from pfcompile.syntax import tree
 
 if TYPE_CHECKING:
@@ -63,20 +64,21 @@ def _first_constant(node: tree.Arithmetic) -> int | None:
 
 
 def optimised_wrongly(subject: Subject) -> Iterator[FilterWarning]:
-    """Yield what stands right of `vxlan`."""
+    """Yield what stands right of `vxlan`, where libpcap optimises the filter at all."""
     for occurrence in subject.occurrences:
-        if not occurrence.moved or occurrence.moved[-1].word != "vxlan":
+        tunnel = next((each for each in occurrence.moved if each.word == "vxlan"), None)
+        if tunnel is None or isinstance(
+            occurrence.node, tree.LengthBound | tree.Way | tree.InterfaceIndex
+        ):
             continue
-        if isinstance(occurrence.node, tree.LengthBound | tree.Way | tree.InterfaceIndex):
-            continue
-        mover = occurrence.moved[-1]
-        yield warning(
-            "PF192",
-            mover.span.to(occurrence.span),
-            "tcpdump's optimiser loses where the frame inside begins: there, what follows `vxlan` "
-            "is looked for at the start of the packet",
-            "use tcpdump -O, or the program that pfcompile prints",
-        )
+        if not is_left_as_written(subject.expression, subject.text, subject.options):
+            yield warning(
+                "PF192",
+                tunnel.span.to(occurrence.span),
+                "tcpdump's optimiser loses where the frame inside begins: there, what follows "
+                "`vxlan` is looked for at the start of the packet",
+                "use tcpdump -O, or the program that pfcompile prints",
+            )
         return
 
 

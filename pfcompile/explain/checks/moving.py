@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
 from pfcompile.explain.subject import moves, walk
+from pfcompile.lower.context import Source
+from pfcompile.lower.frame import ETHERNET
 from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Proto
 
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
 
     from pfcompile.errors import Span
     from pfcompile.explain.explanation import FilterWarning
-    from pfcompile.explain.subject import Subject
+    from pfcompile.explain.subject import Occurrence, Subject
 
-_AROUND_A_TAG = frozenset({"vlan", "mpls"})
+_TAG: Final = 14
+"""Where the number of an Ethernet frame's first tag stands."""
+
+_AROUND_A_TAG: Final = frozenset({"vlan", "mpls"})
 """What leaves the link header's own fields where they are."""
 
 
@@ -34,16 +39,36 @@ def offsets_move(subject: Subject) -> Iterator[FilterWarning]:
                 continue
             told |= {each.span for each in occurrence.moved}
             shown, word = subject.quoted(occurrence.span), mover.word
+            hint = f"write what has no {word} before it first: {shown} or ({word} and {shown})"
+            if mover.span in denied:
+                hint = f"write {shown} first: {shown} and not {word}"
+            elif (either := _either_tag(subject, mover, occurrence)) is not None:
+                hint = either
             yield warning(
                 "PF141",
                 occurrence.span,
                 f"{shown} is looked for behind what `{word}` stands for, also where a packet has "
                 f"none: `{word}` moves all that is written to its right",
-                f"write {shown} first: {shown} and not {word}"
-                if mover.span in denied
-                else f"write what has no {word} before it first: {shown} or ({word} and {shown})",
+                hint,
                 Related(mover.span, "moves the offsets of what follows"),
             )
+
+
+def _either_tag(
+    subject: Subject, mover: tree.Encapsulation | tree.AtmType, occurrence: Occurrence
+) -> str | None:
+    """Return how to write `vlan 5 or vlan 6`, or None for anything else."""
+    if subject.options.dlt != ETHERNET or subject.options.source is Source.LIVE:
+        return None
+    match mover, occurrence.node:
+        case (
+            tree.Encapsulation(word="vlan", number=int(first)),
+            tree.Encapsulation(word="vlan", number=int(second)),
+        ) if len(occurrence.moved) == 1:
+            tag = f"ether[{_TAG}:2] & 0xfff"
+            return f"for either of two tags: vlan and ({tag} = {first} or {tag} = {second})"
+        case _:
+            return None
 
 
 def _arrivals(

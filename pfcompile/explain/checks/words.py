@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import Span
 from pfcompile.explain.codes import warning
-from pfcompile.explain.subject import walk
 from pfcompile.explain.words.english import listed
 from pfcompile.facts import llc_saps
 from pfcompile.facts.link_layouts import Encoding
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from pfcompile.explain.explanation import FilterWarning
     from pfcompile.explain.subject import Subject
-
-_OCTAL: Final = re.compile(r"\(*\s*0\d+")
 
 
 def broadcast_of_any_network(subject: Subject) -> Iterator[FilterWarning]:
@@ -193,26 +190,27 @@ def several_addresses(subject: Subject) -> Iterator[FilterWarning]:
                 pass
 
 
+_OCTAL: Final = re.compile(r"(?<![\w.:$-])0+[1-9]\d*(?![\w.:])")
+
+
 def octal(subject: Subject) -> Iterator[FilterWarning]:
     """Yield numbers whose leading zero makes them octal."""
     for occurrence in subject.occurrences:
-        numbers: list[tree.Number | tree.Literal] = []
         match occurrence.node:
             case tree.Qualified(identifier=tree.Number() as number):
-                numbers.append(number)
-            case tree.Relation() as relation:
-                numbers += [each for each in walk(relation) if isinstance(each, tree.Literal)]
-            case _:
-                pass
-        for each in numbers:
-            written = subject.text[each.span.start : each.span.end]
-            if _OCTAL.match(written) and int(written.strip("() \t\r\n")) != each.value:
-                digits = written.strip("() \t\r\n")
+                span = number.span
+            case tree.Qualified():
+                continue  # Parts of addresses are decimal.
+            case node:
+                span = node.span
+        for found in _OCTAL.finditer(subject.text, span.start, span.end):
+            value = int(found[0], 8)
+            if value != int(found[0]):
                 yield warning(
                     "PF178",
-                    each.span,
-                    f"{digits} begins with 0 and is octal: {each.value}",
-                    f"write {digits.lstrip('0')} if that is meant",
+                    Span(*found.span()),
+                    f"{found[0]} begins with 0 and is octal: {value}",
+                    f"write {found[0].lstrip('0')} if that is meant",
                 )
 
 
@@ -237,6 +235,12 @@ def short_address(subject: Subject) -> Iterator[FilterWarning]:
                 pass
 
 
+def _likely_length(parts: list[str]) -> int:
+    """Return how long the prefix is of which an address's zeros are the rest."""
+    zeros = len(parts) - len("".join("0" if int(each) == 0 else "1" for each in parts).rstrip("0"))
+    return 8 * (len(parts) - zeros)
+
+
 def one_address_network(subject: Subject) -> Iterator[FilterWarning]:
     """Yield `net 192.168.1.0`, which is one address."""
     for occurrence in subject.occurrences:
@@ -251,7 +255,7 @@ def one_address_network(subject: Subject) -> Iterator[FilterWarning]:
                         "PF180",
                         address.span,
                         f"four parts without a length are one address: {text}/32",
-                        f"write net {text}/24, or however long the prefix is",
+                        f"write net {text}/{_likely_length(parts)}, or however long it is",
                     )
             case tree.Qualified(
                 qualifiers=tree.Qualifiers(kind=Kind.NET), identifier=tree.Name(text=name) as where
