@@ -33,8 +33,7 @@ def changes(before: View, after: View) -> Iterator[str]:
     if not is_written:
         yield from _differences("pkt", before.packet, after.packet)
     yield from _maps(before, after)
-    first = len(before.printed) if before.printed == after.printed[: len(before.printed)] else 0
-    for line in after.printed[first:]:
+    for line in after.printed[len(before.printed) :]:
         yield f"prints: {line}"
 
 
@@ -91,8 +90,10 @@ def _maps(before: View, after: View) -> Iterator[str]:
             for _, record in new.entries[len(old.entries) :]:
                 yield f"map {new.name}: record {shown_bytes(record)}"
             continue
-        for key in was.keys() - is_now.keys():
-            yield f"map {new.name}: key {shown_bytes(key)} deleted"
+        for key in was:
+            if key not in is_now:
+                gone = "deleted" if new.zeros is None else f"= {shown_bytes(bytes(new.zeros))}"
+                yield f"map {new.name}: key {shown_bytes(key)} {gone}"
         for key, value in is_now.items():
             if was.get(key) != value:
                 yield f"map {new.name}: key {shown_bytes(key)} = {shown_bytes(value)}"

@@ -16,6 +16,7 @@ from pfcompile.debugger.course import Course
 from pfcompile.debugger.expressions import Expression, Vocabulary, evaluate, parse
 from pfcompile.debugger.mistakes import Mistake
 from pfcompile.debugger.stops import MapView, Reason, Stop, View
+from pfcompile.ebpf.maps.vocabulary import MapType
 from pfcompile.errors import CaptureError, PfcompileError
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from pfcompile.captures.records import Record
     from pfcompile.debugger.machines import Code, End, Run
     from pfcompile.debugger.packets import Packets
+    from pfcompile.ebpf.maps.vocabulary import Map
 
 RUN_NAMES: Final = ("pc", "packet", "steps", "len", "caplen")
 """What an expression can name besides registers."""
 
+_ARRAYS: Final = frozenset({MapType.ARRAY, MapType.PERCPU_ARRAY})
 _LOOK_UP: Final = 1024
 """Instructions between looks whether somebody wants to stop."""
 
@@ -87,10 +90,7 @@ class Session:
             run.end,
             tuple(run.registers()),
             tuple(run.regions()),
-            tuple(
-                MapView(each.spec.name or f"{number}", tuple(each.entries()))
-                for number, each in self._code.maps.items()
-            ),
+            tuple(_map_view(number, each) for number, each in self._code.maps.items()),
             run.packet,
             run.access,
             tuple(run.printed),
@@ -365,3 +365,9 @@ class Session:
         text = f"packet {self._packets.last} is the last one"
         damage = self._packets.damage
         return text if damage is None else f"{text}, for the capture is damaged: {damage}"
+
+
+def _map_view(number: int, map_: Map) -> MapView:
+    spec = map_.spec
+    zeros = spec.value_size if spec.type in _ARRAYS else None
+    return MapView(spec.name or f"{number}", tuple(map_.entries()), zeros)

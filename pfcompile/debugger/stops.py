@@ -24,10 +24,18 @@ class Reason(Enum):
 
 
 class MapView(NamedTuple):
-    """A map as it is: its name, and its keys and values."""
+    """A map as it is.
+
+    Attributes:
+        name: Its name.
+        entries: Its keys and values.
+        zeros: Of an array, the bytes of a value: what is not in `entries` is so many zeros. None
+            for a map whose keys come and go.
+    """
 
     name: str
     entries: tuple[tuple[bytes, bytes], ...]
+    zeros: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,8 @@ def stack_lines(view: View) -> Iterator[str]:
 def map_lines(view: View) -> Iterator[str]:
     """Yield the maps with what is in them."""
     for each in view.maps:
-        yield f"{each.name}: {len(each.entries)} {'entry' if len(each.entries) == 1 else 'entries'}"
+        count = f"{len(each.entries)} {'entry' if len(each.entries) == 1 else 'entries'}"
+        yield f"{each.name}: {count}{'' if each.zeros is None else ', all others are zeros'}"
         for key, value in each.entries[:MOST_ENTRIES]:
             yield f"  {shown_bytes(key)}{': ' if key else ''}{shown_bytes(value)}"
         if len(each.entries) > MOST_ENTRIES:

@@ -76,7 +76,9 @@ def test_an_object_with_maps(file):
     data = write(program, [MapSpec(MapType.ARRAY, 4, 8, 1, name="seen")])
     said = output("debug", file(data), "-r", CAPTURE, stdin=b"select 5\nc\ninfo maps\n").decode()
     assert "map seen: key 00 00 00 00 = 05 00 00 00 00 00 00 00" in said
-    assert said.endswith("seen: 1 entry\n  00 00 00 00: 05 00 00 00 00 00 00 00\n")
+    assert said.endswith(
+        "seen: 1 entry, all others are zeros\n  00 00 00 00: 05 00 00 00 00 00 00 00\n"
+    )
 
 
 def test_scripts(tmp_path):

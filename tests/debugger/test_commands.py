@@ -150,15 +150,15 @@ def test_maps(tmp_path):
     shell = Shell(
         session(tmp_path / "capture", [IP, IP], extended(assemble_extended(COUNTER), maps))
     )
-    assert shell.execute("info maps") == ["seen: 0 entries"]
+    assert shell.execute("info maps") == ["seen: 0 entries, all others are zeros"]
     assert "   r1: 0x200000000 -> 0x4000000000000000, map seen" in shell.execute("step 3")
     shell.execute("step 6")
     assert shell.execute("step")[0] == "   map seen: key 00 00 00 00 = 01 00 00 00 00 00 00 00"
     assert shell.execute("info maps") == [
-        "seen: 1 entry",
+        "seen: 1 entry, all others are zeros",
         "  00 00 00 00: 01 00 00 00 00 00 00 00",
     ]
-    assert shell.execute("back")[0] == "   map seen: key 00 00 00 00 deleted"
+    assert shell.execute("back")[0] == "   map seen: key 00 00 00 00 = 00 00 00 00 00 00 00 00"
     shell.execute("continue 2")
     assert shell.execute("info maps")[-1] == "  00 00 00 00: 02 00 00 00 00 00 00 00"
 
@@ -213,6 +213,7 @@ def test_keys_records_lines_and_frames(tmp_path):
     ):
         assert line.rstrip("\n") in [each.rstrip("\n") for each in said]
     assert said[-1].startswith("match: returns 1 (")
+    assert not [line for line in shell.execute("back 3") if "prints" in line]
     assert shell.execute("info maps") == ["table: 0 entries", "ring: 1 entry", "  07 00 00 00"]
 
 

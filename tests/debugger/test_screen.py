@@ -173,7 +173,7 @@ def test_the_views_of_an_extended_program(tmp_path):
         await press(pilot, "v")
         assert pane.border_title.startswith("stack ")
         await press(pilot, "v")
-        assert "seen: 1 entry" in shown(app, "#memory-text")
+        assert "seen: 1 entry, all" in shown(app, "#memory-text")
         await press(pilot, "v")
         assert shown(app, "#memory-text") == "there are no breakpoints"
         await press(pilot, "v")

@@ -359,7 +359,7 @@ def test_a_counter_counts_packets_once(tmp_path):
         debugged.back(2)
         stop = debugged.resume()
         assert stop.view.end.verdict == str(number)
-        assert stop.view.maps[0] == ("seen", ((bytes(4), number.to_bytes(8, "little")),))
+        assert stop.view.maps[0] == ("seen", ((bytes(4), number.to_bytes(8, "little")),), 8)
 
 
 def test_several_link_types(tmp_path):
