@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pfcompile.fields import naming, numbers
 from pfcompile.fields.situations import as_written
 from pfcompile.ir.arithmetic import ArithmeticOp
-from pfcompile.ir.text import ANCILLARY_NAMES
+from pfcompile.ir.text import ANCILLARY_NAMES, PRECEDENCE
 from pfcompile.ir.values import (
     Ancillary,
     Arithmetic,
@@ -25,20 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.fields.placing import Placed
-
-_TIGHT: Final = {
-    ArithmeticOp.MUL: 6,
-    ArithmeticOp.DIV: 6,
-    ArithmeticOp.MOD: 6,
-    ArithmeticOp.ADD: 5,
-    ArithmeticOp.SUB: 5,
-    ArithmeticOp.LSH: 4,
-    ArithmeticOp.RSH: 4,
-    ArithmeticOp.AND: 2,
-    ArithmeticOp.XOR: 1,
-    ArithmeticOp.OR: 0,
-}
-"""How tightly the operators bind, as in C."""
 
 _LARGEST_FACTOR: Final = 4
 """A shift of at most this is written as a product: `4 * ip.ihl`."""
@@ -114,8 +100,8 @@ class Writer:
     def _arithmetic(self, value: Arithmetic, least: int) -> str:
         field = self._field(value)
         if field is not None:
-            return f"({field})" if "*" in field and least > _TIGHT[ArithmeticOp.MUL] else field
-        binding = _TIGHT[value.op]
+            return f"({field})" if "*" in field and least > PRECEDENCE[ArithmeticOp.MUL] else field
+        binding = PRECEDENCE[value.op]
         left, right = self.value(value.left, binding), self.value(value.right, binding + 1)
         written = f"{left} {value.op.value} {right}"
         return f"({written})" if binding < least else written

@@ -83,18 +83,20 @@ _UNNAMED_ANCILLARY: Final = "ancillary"
 _SIZES: Final = {"ldb": 1, "ldh": 2, "ldw": 4}
 _LOADS: Final = {size: name for name, size in _SIZES.items()}
 
-_PRECEDENCE: Final = {
-    ArithmeticOp.MUL: 6,
-    ArithmeticOp.DIV: 6,
-    ArithmeticOp.MOD: 6,
-    ArithmeticOp.ADD: 5,
-    ArithmeticOp.SUB: 5,
-    ArithmeticOp.LSH: 4,
-    ArithmeticOp.RSH: 4,
-    ArithmeticOp.AND: 2,
-    ArithmeticOp.XOR: 1,
-    ArithmeticOp.OR: 0,
-}
+PRECEDENCE: Final[Mapping[ArithmeticOp, int]] = MappingProxyType(
+    {
+        ArithmeticOp.MUL: 6,
+        ArithmeticOp.DIV: 6,
+        ArithmeticOp.MOD: 6,
+        ArithmeticOp.ADD: 5,
+        ArithmeticOp.SUB: 5,
+        ArithmeticOp.LSH: 4,
+        ArithmeticOp.RSH: 4,
+        ArithmeticOp.AND: 2,
+        ArithmeticOp.XOR: 1,
+        ArithmeticOp.OR: 0,
+    }
+)
 """How tightly the operators bind, as in C, where comparisons stand between shifts and `&`."""
 
 _LOWEST: Final = 0
@@ -128,9 +130,7 @@ def _block_text(block: Block) -> str:
         case Branch(test=test, yes=yes, no=no, origins=origins):
             return f"br {print_test(test)}, b{yes}, b{no}{_spans_text(origins)}"
         case Let(variable=assigned, value=value, next=after, origins=origins):
-            return (
-                f"let v{assigned.number} = {print_value(value)}, b{after}{_spans_text(origins)}"
-            )
+            return f"let v{assigned.number} = {print_value(value)}, b{after}{_spans_text(origins)}"
         case Accept():
             return "accept"
         case Reject():
@@ -160,7 +160,7 @@ def _value_text(value: Value, least: int) -> str:
             word = ANCILLARY_NAMES.get(offset, f"{_UNNAMED_ANCILLARY} + {offset}")
             return f"{_load_name(size)}[{word}]"
         case Arithmetic(op=op, left=left, right=right):
-            binding = _PRECEDENCE[op]
+            binding = PRECEDENCE[op]
             text = f"{_value_text(left, binding)} {op.value} {_value_text(right, binding + 1)}"
             return f"({text})" if binding < least else text
 
@@ -185,7 +185,7 @@ def _address_text(base: Value | None, offset: int) -> str:
         return str(offset)
     if offset == 0 and not _ends_in_a_constant(base):
         return _value_text(base, _LOWEST)
-    return f"{_value_text(base, _PRECEDENCE[ArithmeticOp.ADD])} + {offset}"
+    return f"{_value_text(base, PRECEDENCE[ArithmeticOp.ADD])} + {offset}"
 
 
 def _ends_in_a_constant(value: Value) -> bool:
@@ -386,10 +386,10 @@ class _Reader:
         value = self._operand()
         while True:
             op = _OPERATORS.get(self._here.text)
-            if op is None or _PRECEDENCE[op] < least:
+            if op is None or PRECEDENCE[op] < least:
                 return value
             self._advance()
-            value = arithmetic(op, value, self._value(_PRECEDENCE[op] + 1))
+            value = arithmetic(op, value, self._value(PRECEDENCE[op] + 1))
 
     def _operand(self) -> Value:
         here = self._here
