@@ -278,6 +278,8 @@ def test_it_is_accessible_and_fits(browser, server, width, height, scheme):
         page.click(".notes summary")
         page.click("#classic li >> nth=3")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width == 2560:
+            return  # it has the colours and the parts of the first
         check_accessibility(page)
         if scheme == "dark":
             page.fill(EXPRESSION, "tcp prt 80")

@@ -121,7 +121,8 @@ window.addEventListener("hashchange", () => {
 
 async function start() {
   showState();
-  frame.editor.box.focus();
+  // On a phone that would bring the keyboard up.
+  if (matchMedia("(pointer: fine)").matches) frame.editor.box.focus();
   try {
     const { link_types, limits } = await ask("start");
     packets.largest = limits.capture;

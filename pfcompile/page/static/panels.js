@@ -191,7 +191,7 @@ export class GraphPanel {
     const hadFocus = this.canvas.contains(document.activeElement);
     this.canvas.replaceChildren(this.drawn.element);
     if (hadFocus) this.drawn.elements[0]?.focus();
-    this.fit(this.drawn.element);
+    this.fit(this.drawn);
     const { nodes, elements } = this.drawn;
     const belonging = (row) => this.links.ofBlock(nodes[elements.indexOf(row)], this.isLast);
     rove(this.drawn.element, () => elements, {
@@ -202,14 +202,16 @@ export class GraphPanel {
     this.links.leave();
   }
 
-  /** Make a drawing as small as its panel asks for, but not too small to read, and show its top. */
-  fit(svg) {
+  /** Make a drawing as small as its panel asks for, but not too small to read; show its entry. */
+  fit({ element: svg, nodes }) {
     const width = Number(svg.getAttribute("width"));
     const room = this.canvas.clientWidth - 20;
     const scale = room > 0 ? Math.min(1, Math.max(SMALLEST, room / width)) : 1;
     svg.setAttribute("width", width * scale);
     svg.setAttribute("height", Number(svg.getAttribute("height")) * scale);
-    this.canvas.scrollLeft = (this.canvas.scrollWidth - this.canvas.clientWidth) / 2;
+    const entry = nodes[0];
+    const middle = ((entry.x + entry.width / 2) / width) * this.canvas.scrollWidth;
+    this.canvas.scrollLeft = middle - this.canvas.clientWidth / 2;
   }
 
   reach(row, lit) {
