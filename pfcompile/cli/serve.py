@@ -78,6 +78,7 @@ def command(
         if report is not None:
             _write_report(report, usual, link_type, capture, other)
             return
+        common.need_standard_output()
         from pfcompile.page.serving import serve  # noqa: PLC0415 - an extra
 
         state = {"e": text, "y": link_type, "b": other}
