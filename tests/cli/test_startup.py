@@ -12,6 +12,7 @@ CAPTURE = Path(__file__).parents[2] / "pcaps" / "ethernet.pcap"
 
 LIBRARIES = {
     *("elftools", "llvmlite", "networkx", "numpy", "pyroute2", "rich", "scapy", "textual", "z3"),
+    *("anyio", "pygraphviz", "starlette", "uvicorn"),
 }
 """Each has a door in one package or two, and is loaded by what needs it."""
 
