@@ -28,6 +28,9 @@ BAD: Final = "bold $text-error"
 MARKED: Final = "reverse"
 QUIET: Final = "dim"
 
+_EXTENDED: Final = re.compile(r" *(?P<position>\d+): \([0-9a-f]{2}\) (?P<text>.*)")
+"""A line of an extended program, whose code there is no room for."""
+
 
 def heading(view: View) -> Content:
     """Return the packet's line, and the expression with the parts that are tested now."""
@@ -64,7 +67,7 @@ def positions(view: View) -> list[int]:
 
 
 def _instruction(view: View, position: int, *, is_stop: bool) -> Content:
-    line = re.sub(r"(?<=\S) {2,}", " ", view.code.lines[position] or "")
+    line = _shortened(view, position)
     terms = text.terms_at(view, position)
     is_here = position == view.position
     return Content.assemble(
@@ -73,6 +76,16 @@ def _instruction(view: View, position: int, *, is_stop: bool) -> Content:
         (line, HERE) if is_here else line,
         (f"  ; {', '.join(terms)}" if terms else "", QUIET),
     )
+
+
+def _shortened(view: View, position: int) -> str:
+    """Return an instruction in as few columns as will do."""
+    line = view.code.lines[position] or ""
+    extended = _EXTENDED.fullmatch(line)
+    if extended is None:
+        return re.sub(" {2,}", " ", line)
+    width = len(str(len(view.code.lines) - 1))
+    return f"{extended['position']:>{width}}: {extended['text']}"
 
 
 def registers(view: View, before: View | None) -> Content:
