@@ -19,3 +19,18 @@ class Comparison(Enum):
 
     # Members are single objects; Enum would hash their names anew each time.
     __hash__ = object.__hash__
+
+
+def holds(op: Comparison, a: int, b: int) -> bool:
+    """Return whether `a op b`, both unsigned words."""
+    match op:
+        case Comparison.EQ:
+            return a == b
+        case Comparison.GT:
+            return a > b
+        case Comparison.GE:
+            return a >= b
+        case Comparison.SET:
+            return a & b != 0
+        case Comparison.IN:
+            raise AssertionError  # compares with a set, not a number

@@ -12,8 +12,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, assert_never
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
-from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.comparison import holds
 from pfcompile.ir.graph import Accept, Branch, Let, Reject
+from pfcompile.ir.ranges import contains
 from pfcompile.ir.values import (
     Ancillary,
     Arithmetic,
@@ -121,39 +122,17 @@ class Walker:
             match block:
                 case Branch(test=test, yes=yes, no=no):
                     if isinstance(test.right, Numbers):
-                        holds = is_member(a, test.right)
+                        is_so = contains(test.right.ranges, a)
                     else:
-                        holds = compares(test.op, a, b)
-                    steps.append(Step(label, Way.YES if holds else Way.NO))
-                    label = yes if holds else no
+                        is_so = holds(test.op, a, b)
+                    steps.append(Step(label, Way.YES if is_so else Way.NO))
+                    label = yes if is_so else no
                 case Let(variable=variable, next=after):
                     run.variables[variable.number] = a
                     steps.append(Step(label, Way.ON))
                     label = after
                 case Accept() | Reject():
                     raise AssertionError
-
-
-def compares(op: Comparison, a: int, b: int) -> bool:
-    """Return whether `a op b` holds, for all comparisons but membership."""
-    match op:
-        case Comparison.EQ:
-            return a == b
-        case Comparison.GT:
-            return a > b
-        case Comparison.GE:
-            return a >= b
-        case Comparison.SET:
-            return a & b != 0
-        case Comparison.IN:
-            raise AssertionError
-        case _:
-            assert_never(op)
-
-
-def is_member(number: int, numbers: Numbers) -> bool:
-    """Return whether a number is in a set."""
-    return any(low <= number <= high for low, high in numbers.ranges)
 
 
 def compute(value: Value, run: Run) -> int:

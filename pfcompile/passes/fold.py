@@ -20,7 +20,7 @@ from typing import Final
 
 from pfcompile.errors import FilterError
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
-from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.comparison import Comparison, holds
 from pfcompile.ir.graph import (
     Accept,
     Block,
@@ -361,21 +361,6 @@ def decide(test: Test) -> bool | None:
 
 
 _MIRRORED: Final = {Comparison.GT: Comparison.GE, Comparison.GE: Comparison.GT}
-
-
-def holds(op: Comparison, a: int, b: int) -> bool:
-    """Return whether `a op b`, both unsigned words."""
-    match op:
-        case Comparison.EQ:
-            return a == b
-        case Comparison.GT:
-            return a > b
-        case Comparison.GE:
-            return a >= b
-        case Comparison.SET:
-            return a & b != 0
-        case Comparison.IN:
-            raise AssertionError  # compares with a set, not a number
 
 
 def _canonical_membership(left: Value, right: Numbers) -> tuple[Test, bool]:
