@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.decompile import spelling
+from pfcompile.decompile.constants import with_names
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.ranges import complement
@@ -37,6 +38,9 @@ _LARGEST_INDEX: Final = 4096
 _LONGEST: Final = 200
 """Characters of a comparison: longer ones stand deep in chains of headers, and take long to read
 for the compiler, too."""
+
+_LONG_NUMBER: Final = 2048
+"""What equals a longer one is hardly ever a length or a count."""
 
 _LINK: Final = ("ether", "radio")
 _NETWORK: Final = ("ip", "ip6", "arp", "rarp")
@@ -69,7 +73,7 @@ class Accessors:
             if _length(test, left, right) > self._longest:
                 continue
             tried.add((left, right))
-            yield from _compared(test, left, right)
+            yield from map(with_names, _compared(test, left, right))
 
     def _choices(self) -> Iterator[tuple[str, ...]]:
         """Yield which accessors to use, the first that fits: one protocol's and what carries it."""
@@ -91,6 +95,10 @@ class Accessors:
                 return self._accessor(value, names)
             case Arithmetic(op=op, left=left, right=right):
                 op, right = _usual(op, right)
+                if op is ArithmeticOp.AND and isinstance(right, Const):
+                    a = self._written(left, names, inside=True)
+                    written = f"{a} & {spelling.mask(right.value)}"
+                    return None if a is None else f"({written})" if inside else written
                 a = self._written(left, names, inside=True)
                 b = self._written(right, names, inside=True)
                 if a is None or b is None:
@@ -163,8 +171,17 @@ def _compared(test: Test, left: str, right: str) -> Iterator[str]:
         yield spelling.compared(left, test.right.ranges, bound)
         yield spelling.compared(left, complement(test.right.ranges, bound), bound)
     elif test.op is Comparison.SET:
+        if isinstance(test.right, Const):
+            right = spelling.mask(test.right.value)
+        if isinstance(test.left, Arithmetic):
+            left = f"({left})"
         yield f"{left} & {right} != 0"
         yield f"{left} & {right} = 0"
     else:
+        match test.left, test.right:
+            case Arithmetic(op=ArithmeticOp.AND, right=Const()), Const(value=bits):
+                right = spelling.mask(bits)
+            case _, Const(value=k) if test.op is Comparison.EQ and k >= _LONG_NUMBER:
+                right = hex(k)
         for sign in _RELATIONS[test.op]:
             yield f"{left} {sign} {right}"

@@ -26,7 +26,6 @@ from pfcompile.decompile.obstacles import (
     uses_metadata,
 )
 from pfcompile.decompile.outline import outline
-from pfcompile.decompile.phrases import Phrase
 from pfcompile.decompile.probes import meant
 from pfcompile.decompile.proving import Judge, clean_graph
 from pfcompile.decompile.questions import Questions, tests_of
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pfcompile.cbpf.isa import Instruction
+    from pfcompile.decompile.phrases import Phrase
     from pfcompile.decompile.probes import Level
     from pfcompile.ir.graph import Graph
 
@@ -52,6 +52,9 @@ TIMEOUT_SECONDS: Final = 30.0
 """How long all may take if nobody says."""
 
 _MOST_ROUNDS: Final = 100
+
+_LEAST_PROOF_MS: Final = 5000
+"""What a proof gets even where the time is up: without it all was in vain."""
 
 _NOTHING: Final = "1 = 0"
 """What no packet is."""
@@ -229,7 +232,7 @@ class _Finder:
         return self._outlined(text)
 
     def _left_ms(self) -> int:
-        return max(1000, int((self._deadline - time.monotonic()) * 1000))
+        return max(_LEAST_PROOF_MS, int((self._deadline - time.monotonic()) * 1000))
 
     def _guess(self) -> str | None:
         """Return an expression that is right on all samples, None where none is found."""
@@ -254,7 +257,7 @@ class _Finder:
         if level not in self._phrases:
             samples = self._training.samples
             self._phrases[level] = [
-                Phrase(piece.text, samples.of_graph(piece.graph)[0], piece.cost, piece.after)
+                piece.phrase(samples.of_graph(piece.graph)[0])
                 for piece in self._guesser.pieces(level)
             ]
         return self._phrases[level]

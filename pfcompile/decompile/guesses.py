@@ -7,6 +7,7 @@ knows an offset, and every link type and encapsulation works alike.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.decompile import spelling, words
 from pfcompile.decompile.accessors import Accessors
 from pfcompile.decompile.addresses import chained
-from pfcompile.decompile.phrases import EXTRA
+from pfcompile.decompile.phrases import EXTRA, Phrase, without_parentheses
 from pfcompile.decompile.probes import Level, common_tests, meant, places, probed
 from pfcompile.decompile.questions import tests_of
 from pfcompile.ir.values import REMEMBERED, Load, Value, parts
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pfcompile.decompile.questions import Questions
     from pfcompile.ir.graph import Graph, Test
     from pfcompile.lower.context import Options
+
+_BY_NUMBER: Final = 6
+"""Characters more that words may have than bytes by number."""
 
 _LEAST_RELEVANT: Final = 0.15
 """Which part of a primitive's tests the program must seem to make."""
@@ -48,11 +52,15 @@ class Piece:
     graph: Graph
     after: Level
 
-    @property
-    def cost(self) -> int:
-        """How long it is; the link header's bytes are the last resort."""
-        extra = EXTRA * (self.text.count("ether[") + self.text.count("radio["))
-        return len(self.text) + 2 + extra
+    def phrase(self, truth: int) -> Phrase:
+        """Return the piece as a phrase that is true of some samples.
+
+        Words count for less than bytes by number, and the link header's bytes are the last resort.
+        """
+        text, form = without_parentheses(self.text)
+        link = text.count("ether[") + text.count("radio[")
+        cost = len(text) + _BY_NUMBER * text.count("[") + EXTRA * link
+        return Phrase(text, truth, cost, self.after, form)
 
 
 class Guesser:
@@ -153,8 +161,11 @@ class Guesser:
             ):
                 names.append((name, found))
         writer = Accessors([*names, *self._link_bytes()])
-        for test in dict.fromkeys((*self._questions.tests, *self._questions.parts())):
-            yield from writer.relations(test)
+        tests = dict.fromkeys((*self._questions.tests, *self._questions.parts()))
+        times = Counter(test.left for test in tests)
+        for test in tests:
+            if times[test.left] <= _MOST_SETS:
+                yield from writer.relations(test)
 
     def _link_bytes(self) -> Iterator[tuple[str, tuple[Load, ...]]]:
         for name in ("ether", "radio"):

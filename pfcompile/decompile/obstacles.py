@@ -54,7 +54,9 @@ _SECCOMP_ACTIONS: Final = frozenset(
 )
 _SECCOMP_ACTION_MASK: Final = 0xFFFF0000
 _SECCOMP_DATA: Final = 64
+_SECCOMP_NUMBER: Final = 0
 _SECCOMP_ARCHITECTURE: Final = 4
+_SECCOMP_ALLOW: Final = 0x7FFF0000
 _AUDIT_64BIT_OR_LITTLE_ENDIAN: Final = 0xC0000000
 
 
@@ -128,9 +130,9 @@ def is_seccomp(instructions: Sequence[Instruction]) -> bool:
     """Return whether a program looks like a filter for system calls.
 
     Such a one reads words of `struct seccomp_data` alone, and returns actions; it asks for the
-    architecture, or allows something.
+    architecture, or for the number of the call and allows something.
     """
-    asks_architecture = False
+    asks_architecture = asks_number = False
     previous: Instruction | None = None
     for one in instructions:
         row = ROW_OF.get(one.code)
@@ -146,7 +148,8 @@ def is_seccomp(instructions: Sequence[Instruction]) -> bool:
             is_load = ROW_OF[previous.code].instruction_class is Class.LD
             is_test = row.comparison is not None
             asks_architecture |= is_load and is_test and bool(one.k & _AUDIT_64BIT_OR_LITTLE_ENDIAN)
+        asks_number |= row.operand is Operand.ABSOLUTE and one.k == _SECCOMP_NUMBER
         previous = one
     actions = {one.k & _SECCOMP_ACTION_MASK for one in instructions if one.code == Op.RET_K}
     known = bool(actions & _SECCOMP_ACTIONS) and actions <= _SECCOMP_ACTIONS | {0}
-    return known and (asks_architecture or 0x7FFF0000 in actions)
+    return known and (asks_architecture or (asks_number and _SECCOMP_ALLOW in actions))

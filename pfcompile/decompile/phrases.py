@@ -46,12 +46,14 @@ class Phrase:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing in it is hard to read."""
+        """Whether no byte of the link header stands in it by number."""
         return self.cost < len(self.text) + EXTRA
 
     def negated(self, everything: int) -> Phrase:
-        """Return the negation of a single phrase."""
-        return Phrase(f"not {self.text}", everything & ~self.truth, self.cost + 4, self.after)
+        """Return the negation."""
+        text = self.text if self.form is Form.SINGLE else f"({self.text})"
+        cost = self.cost + len("not ") + len(text) - len(self.text)
+        return Phrase(f"not {text}", everything & ~self.truth, cost, self.after)
 
     def joined(self, form: Form, other: Phrase) -> Phrase:
         """Return this phrase and another to its right, joined by `and` or `or`."""
@@ -63,3 +65,21 @@ class Phrase:
         text = f" {form.value} ".join(pieces)
         cost = self.cost + other.cost + len(text) - len(self.text) - len(other.text)
         return Phrase(text, truth, cost, other.after, form)
+
+
+def without_parentheses(text: str) -> tuple[str, Form]:
+    """Return a piece without the parentheses around all of it, and what is inside."""
+    if not text.startswith("("):
+        return text, Form.SINGLE
+    depth, forms = 0, {Form.SINGLE}
+    for position, character in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0 and position < len(text) - 1:
+            return text, Form.SINGLE  # the first one closes before the end
+        if depth == 1:
+            forms |= {form for form in _JOINED if text.startswith(f" {form.value} ", position)}
+    form = max(forms, key=lambda each: each in _JOINED)
+    return (text, form) if form is Form.SINGLE else (text[1:-1], form)
+
+
+_JOINED: Final = (Form.AND, Form.OR)

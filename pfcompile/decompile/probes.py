@@ -85,20 +85,20 @@ class Decoder:
 def places(head: Head, options: Options, level: Level) -> tuple[tuple[Value, Decoder], ...]:
     """Return where a number stands that is written behind a head, and how to read it there."""
     all_ones = (1 << head.bits) - 1
+    flipped = [_constants(head.write(all_ones ^ 1), options, level)]
     found = []
-    flipped: list[dict[Value, tuple[int, ...]]] | None = None
     for place, numbers in _constants(head.write(all_ones), options, level).items():
         word = numbers[0]
-        if all_ones in numbers:
+        if all_ones in numbers and all_ones ^ 1 in flipped[0].get(place, ()):
+            # As it is written.
             word, images = all_ones, [1 << i for i in range(head.bits)]
         elif len(numbers) > 1:
             continue
         else:
-            if flipped is None:
-                flipped = [
-                    _constants(head.write(all_ones ^ 1 << i), options, level)
-                    for i in range(head.bits)
-                ]
+            flipped += [
+                _constants(head.write(all_ones ^ 1 << i), options, level)
+                for i in range(len(flipped), head.bits)
+            ]
             images = [word ^ each.get(place, (word,))[0] for each in flipped]
         if any(images):
             found.append((place, Decoder(all_ones, word, images)))

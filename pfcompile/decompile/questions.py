@@ -14,7 +14,7 @@ from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.graph import Branch, Graph, Test
 from pfcompile.ir.ranges import RangeList, complement, normal, within
-from pfcompile.ir.values import Arithmetic, Const, Load, Value, const, load
+from pfcompile.ir.values import Arithmetic, Const, Load, Numbers, Value, const, load
 from pfcompile.passes.fold import binary, canonical, decide, upper_bound
 from pfcompile.passes.group_tests import membership
 
@@ -56,12 +56,18 @@ class Questions:
             self._note_bytes(test)
 
     def _note_bytes(self, test: Test) -> None:
-        if not isinstance(test.right, Const) or test.op not in {Comparison.EQ, Comparison.SET}:
-            return
         loaded, mask = masked_load(test.left)
         if loaded is None:
             return
-        bits = test.right.value
+        if isinstance(test.right, Numbers):
+            prefix = _prefix(test.right.ranges)
+            if prefix is None:
+                return
+            mask, bits = prefix
+        elif isinstance(test.right, Const) and test.op in {Comparison.EQ, Comparison.SET}:
+            bits = test.right.value
+        else:
+            return
         if test.op is Comparison.SET:
             mask, bits = mask & bits, 0
         self._equal.append((loaded, mask, bits))
@@ -122,8 +128,9 @@ class Questions:
 
     def parts(self) -> Iterator[Test]:
         """Yield the tests of single bytes and pairs of bytes that tests under masks are made of."""
+        whole = sum(mask == WORD for _, mask, _ in self._equal)
         for loaded, mask, bits in self._equal:
-            if mask == WORD:
+            if mask == WORD and (loaded.size == 1 or whole > FEW):
                 continue
             for size in (1, 2):
                 for start in range(0, loaded.size - size + 1, size):
@@ -198,6 +205,15 @@ class Questions:
             for key, byte_mask, byte in _bytes_of(loaded, mask, test.right.value)
             if byte_mask
         )
+
+
+def _prefix(ranges: RangeList) -> tuple[int, int] | None:
+    """Return the mask and the bits of a range that is one block of numbers alike at the top."""
+    if len(ranges) != 1:
+        return None
+    low, high = ranges[0]
+    rest = low ^ high
+    return None if rest & (rest + 1) or low & rest else (WORD & ~rest, low)
 
 
 def _edges(pair: tuple[int, int]) -> tuple[int, int]:

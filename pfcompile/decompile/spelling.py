@@ -5,12 +5,15 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.ir.arithmetic import WORD
+from pfcompile.ir.ranges import complement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pfcompile.ir.ranges import RangeList
+
+_FEW_HOSTS: Final = 16
+"""Neighbours that are named one by one where they are not one network."""
 
 _MOST_NETWORKS: Final = 8
 """A range of addresses that takes more networks is none that anybody wrote as such."""
@@ -31,14 +34,12 @@ def ipv4(head: str, ranges: RangeList) -> str | None:
     """Return hosts and networks behind qualifiers such as `src`; None where they are none."""
     hosts, nets = [], []
     for low, high in ranges:
-        if high - low < 2 and (low & 1 or low == high):
+        first, last = ipaddress.IPv4Address(low), ipaddress.IPv4Address(high)
+        blocks = list(ipaddress.summarize_address_range(first, last))
+        few = high - low < _FEW_HOSTS
+        if high - low < 2 or (few and len(blocks) > 1):
             hosts += [str(ipaddress.IPv4Address(number)) for number in range(low, high + 1)]
             continue
-        blocks = list(
-            ipaddress.summarize_address_range(
-                ipaddress.IPv4Address(low), ipaddress.IPv4Address(high)
-            )
-        )
         if len(blocks) > _MOST_NETWORKS:
             return None
         hosts += [str(block[0]) for block in blocks if block.prefixlen == 32]
@@ -97,16 +98,25 @@ def mac(address: int) -> str:
 
 
 def number(value: int) -> str:
-    """Return a number: in base 16 where it is long or a mask of several bits."""
-    return str(value) if value < 1000 else hex(value)
+    """Return a number: in base 16 where it has so many digits that nobody counts them."""
+    return str(value) if value < 10_000 else hex(value)
+
+
+def mask(value: int) -> str:
+    """Return a mask, or the bits that stand under one."""
+    return str(value) if value < 16 else hex(value)
 
 
 def compared(value: str, ranges: RangeList, bound: int) -> str:
     """Return that a value, as written, is in a set of numbers of which none is above `bound`."""
+    others = complement(ranges, bound)
+    if len(ranges) > 1 and all(low == high for low, high in others):
+        # It is anything but a few numbers.
+        return f"({' and '.join(f'{value} != {number(low)}' for low, _ in others)})"
     parts = []
     for low, high in ranges:
-        if low == high:
-            parts.append(f"{value} = {number(low)}")
+        if high - low < 2:
+            parts += [f"{value} = {number(each)}" for each in range(low, high + 1)]
         elif low == 0:
             parts.append(f"{value} <= {number(high)}")
         elif high >= bound:
@@ -114,23 +124,3 @@ def compared(value: str, ranges: RangeList, bound: int) -> str:
         else:
             parts.append(f"({value} >= {number(low)} and {value} <= {number(high)})")
     return any_of(parts)
-
-
-def inverse_of(encode: Callable[[int], int | None], bits: int) -> Callable[[int], int | None]:
-    """Return the inverse of a function that puts each bit of a number somewhere.
-
-    Args:
-        encode: Gives the word for a number; None where there is none.
-        bits: How many bits numbers have.
-    """
-    images = [encode(1 << i) for i in range(bits)]
-
-    def decode(word: int) -> int | None:
-        found = shown = 0
-        for i, image in enumerate(images):
-            if image and word & image == image:
-                found |= 1 << i
-                shown |= image
-        return found if shown == word & WORD else None
-
-    return decode

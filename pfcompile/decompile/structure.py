@@ -178,11 +178,14 @@ def _split(piece: Phrase, true: int, truth: int, wrong: int, everything: int) ->
         piece = piece.negated(everything)
     else:
         return None
-    return _Split(decided - piece.cost / _LONG, form, piece)
+    return _Split(decided - min(piece.cost, _LONG) / _WORTH, form, piece)
 
 
-_LONG: Final = 200
-"""A piece as long as this must decide everything to be worth it."""
+_LONG: Final = 60
+"""Characters; what is longer is a list, and a long one is one piece all the same."""
+
+_WORTH: Final = 200
+"""Characters that are worth it to decide everything."""
 
 
 def _disorder(true: int, truth: int, wrong: int) -> float:
