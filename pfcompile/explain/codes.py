@@ -50,6 +50,7 @@ CODES: Final = (
     Code("PF115", "both of two ports in one packet"),
     Code("PF116", "unlike one or unlike the other"),
     Code("PF117", "qualifiers from before a parenthesis"),
+    Code("PF118", "a list that is not one with what stands before it", quirks=(1,)),
     Code("PF121", "`%` and `^` take all that follows", quirks=(2,)),
     Code("PF122", "bytes that no protocol is asked for", quirks=(3,)),
     Code("PF123", "numbers have no sign", quirks=(9,)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.errors import FilterError
 from pfcompile.lower.context import Context, Options
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pfcompile.errors import Span
     from pfcompile.lower.frame import Frame
     from pfcompile.syntax.tree import Junction
+
+
+LONGEST_QUOTED: Final = 48
+"""Characters of a part of the text that messages quote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,16 @@ class Subject:
         """Return a context in which the primitive can be lowered again by itself."""
         return Context(self.text, self.options, occurrence.frame)
 
-    def quoted(self, span: Span) -> str:
-        """Return a part of the text in one line, shortened in the middle where it is long."""
+    def quoted(self, span: Span, longest: int = LONGEST_QUOTED) -> str:
+        """Return a part of the text in one line, shortened in the middle where it is longer."""
         part = " ".join(self.text[span.start : span.end].split())
-        return part if len(part) <= 48 else f"{part[:24]} ... {part[-19:]}"
+        if len(part) <= longest:
+            return part
+        return f"{part[: longest // 2]} ... {part[5 - longest // 2 :]}"
 
-    def balanced(self, span: Span) -> str:
+    def balanced(self, span: Span, longest: int = LONGEST_QUOTED) -> str:
         """Return a part of the text as `quoted` does, with the parentheses that it lacks."""
-        part = self.quoted(span)
+        part = self.quoted(span, longest)
         missing = part.count("(") - part.count(")")
         return "(" * max(0, -missing) + part + ")" * max(0, missing)
 

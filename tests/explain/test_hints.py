@@ -88,6 +88,7 @@ def test_what_other_languages_read(text, usual):
         ("icmp6[0] = 143", "ip6[6] = 0 and ip6[40] = 58 and ip6[48] = 143"),
         ("tcp[13] = 18", "tcp[13] & (tcp-syn|tcp-ack) = (tcp-syn|tcp-ack)"),
         ("net 192.168.1.0", "net 192.168.1.0/24"),
+        ("host 10.0.0.1 and port 80 or 443", "host 10.0.0.1 and (port 80 or 443)"),
         ("host 10.0.0.1 and 443", "port 443"),
         ("udp port 53 or 80", "tcp port 80"),
         ("less 60", "len < 60"),
@@ -96,3 +97,29 @@ def test_what_other_languages_read(text, usual):
 def test_what_is_written_compiles(text, written):
     assert any(written in (each.hint or "") for each in explain(text).warnings)
     assert program(written)
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        ("tcp or udp and port 80", "tcp or (udp and port 80)"),
+        ("port 22 or 23 and tcp", "port 22 or (port 23 and tcp)"),
+        ("(icmp or arp) or udp and host 10.0.0.1", "icmp or arp or (udp and host 10.0.0.1)"),
+        ("host 10.0.0.1 and not (tcp or udp and port 80)", None),
+    ],
+)
+def test_both_readings(text, usual):
+    said = hint(text, "PF111").removeprefix("write ")
+    as_read, _, other = said.partition(" if that is meant, else ")
+    if usual is None:
+        assert (as_read, other) == ("(tcp or udp) and port 80", "tcp or (udp and port 80)")
+        return
+    assert prove(program(as_read), program(text)) == Equal()
+    assert prove(program(other), program(usual)) == Equal()
+
+
+def test_a_list_that_belongs_together():
+    said = hint("arp or host 10.0.0.1 and port 80 or 443 or 8080", "PF118")
+    written = said.removeprefix("if the list belongs together: ")
+    meant = "(arp or host 10.0.0.1) and port (80 or 443 or 8080)"
+    assert prove(program(written), program(meant)) == Equal()

@@ -27,6 +27,7 @@ __all__ = ["CHECKS"]
 
 CHECKS: Final[tuple[Callable[[Subject], Iterator[FilterWarning]], ...]] = (
     reading.left_to_right,
+    reading.list_behind_and,
     reading.number_as_host,
     reading.port_of_another_protocol,
     reading.before_the_parenthesis,

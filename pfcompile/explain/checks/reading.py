@@ -16,39 +16,95 @@ from pfcompile.syntax import tree
 from pfcompile.syntax.tree import Junction, Kind, Proto
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pfcompile.explain.explanation import FilterWarning
     from pfcompile.explain.subject import Subject
+
+LONGEST_HINT: Final = 200
+"""Characters of a part of the text that hints repeat, so that it can be copied."""
 
 _JUNCTION: Final = re.compile(r"and\b|or\b|&&|\|\|")
 
 
 def left_to_right(subject: Subject) -> Iterator[FilterWarning]:
     """Yield where `and` after `or` does not bind more tightly, as elsewhere it would."""
-    text = subject.text
-    depth_at = _depths(text)
+    depth_at = _depths(subject.text)
     for chain in subject.chains:
         parts = operands(chain)
-        depths = [
-            depth_at[_junction(text, before.span.end, after.span.start)]
-            for before, after in pairwise(parts)
-        ]
+        depths = _junction_depths(subject.text, depth_at, parts)
         for i in range(1, len(depths)):
             was, now = chain.links[i - 1].junction, chain.links[i].junction
             same_depth = depths[i] == depths[i - 1]
             if same_depth and was is Junction.OR and now is Junction.AND:
-                left = subject.balanced(Span(parts[0].span.start, parts[i].span.end))
-                last, right = (subject.balanced(part.span) for part in (parts[i], parts[i + 1]))
-                before = subject.balanced(Span(parts[0].span.start, parts[i - 1].span.end))
+                left = Span(parts[0].span.start, parts[i].span.end)
+                right = parts[i + 1].span
                 yield warning(
                     "PF111",
-                    parts[i - 1].span.to(parts[i + 1].span),
-                    f"`and` and `or` bind alike, from left to right: this is ({left}) and {right}",
-                    f"write ({left}) and {right} if that is meant, "
-                    f"else {before} or ({last} and {right})",
+                    parts[i - 1].span.to(right),
+                    "`and` and `or` bind alike, from left to right: this is "
+                    f"({subject.balanced(left)}) and {subject.balanced(right)}",
+                    _both_readings(
+                        subject.balanced(left, LONGEST_HINT),
+                        subject.balanced(Span(left.start, parts[i - 1].span.end), LONGEST_HINT),
+                        subject.balanced(parts[i].span, LONGEST_HINT),
+                        subject.balanced(right, LONGEST_HINT),
+                    ),
                 )
                 break
+
+
+def _both_readings(left: str, before: str, last: str, right: str) -> str:
+    """Return how to write what is read, and what other languages would read."""
+    written = f"write ({left}) and {right} if that is meant, else {before} or ({last} and {right})"
+    return written if len(written) <= 2 * LONGEST_HINT else "write the parentheses that are meant"
+
+
+def list_behind_and(subject: Subject) -> Iterator[FilterWarning]:
+    """Yield `host a and port 80 or 443`: the second port matches without the host."""
+    depth_at = _depths(subject.text)
+    for chain in subject.chains:
+        parts = operands(chain)
+        depths = _junction_depths(subject.text, depth_at, parts)
+        for i in range(1, len(depths)):
+            # parts[i] has qualifiers of its own and parts[i + 1] inherits them.
+            and_then_or = tuple(link.junction for link in chain.links[i - 1 : i + 1]) == (
+                Junction.AND,
+                Junction.OR,
+            )
+            if not and_then_or or depths[i - 1] != depths[i] or not is_inherited(parts[i + 1]):
+                continue
+            if not isinstance(parts[i], tree.Qualified) or is_inherited(parts[i]):
+                continue
+            last = i + 1
+            while (
+                last < len(depths)
+                and chain.links[last].junction is Junction.OR
+                and is_inherited(parts[last + 1])
+            ):
+                last += 1
+            before = parts[0].span.to(parts[i - 1].span)
+            shape = "({})" if i > 1 else "{}"
+            left = shape.format(subject.balanced(before))
+            whole = parts[i].span.to(parts[last].span)
+            alone = subject.written(parts[i + 1])
+            yield warning(
+                "PF118",
+                whole,
+                f"`or {subject.quoted(parts[i + 1].span)}` stands beside all to its left: {alone} "
+                f"matches without {left}",
+                "if the list belongs together: "
+                f"{shape.format(subject.balanced(before, LONGEST_HINT))} and "
+                f"({subject.balanced(whole, LONGEST_HINT)})",
+            )
+
+
+def _junction_depths(text: str, depth_at: list[int], parts: Sequence[tree.Expression]) -> list[int]:
+    """Return in how many parentheses the junctions between operands stand."""
+    return [
+        depth_at[_junction(text, before.span.end, after.span.start)]
+        for before, after in pairwise(parts)
+    ]
 
 
 def _junction(text: str, start: int, end: int) -> int:
