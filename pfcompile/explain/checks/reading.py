@@ -47,7 +47,7 @@ def left_to_right(subject: Subject) -> Iterator[FilterWarning]:
                     _both_readings(
                         subject.balanced(left, LONGEST_HINT),
                         subject.balanced(Span(left.start, parts[i - 1].span.end), LONGEST_HINT),
-                        subject.balanced(parts[i].span, LONGEST_HINT),
+                        subject.written(parts[i]),
                         subject.balanced(right, LONGEST_HINT),
                     ),
                 )
