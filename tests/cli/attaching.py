@@ -52,8 +52,7 @@ class Attached:
 @contextlib.contextmanager
 def attached(cable: Pair, *arguments: str) -> Iterator[Attached]:
     """Run `pfcompile attach` at the left end while the block runs."""
-    process = cable.left.call(
-        subprocess.Popen,
+    process = cable.left.start(
         [*PFCOMPILE, "attach", *arguments],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,

@@ -56,8 +56,7 @@ def capture(
     stdout: int | IO[bytes] = subprocess.PIPE,
     command: Sequence[str] = COMMAND[:-1],
 ) -> Iterator[Running]:
-    process = cable.left.call(
-        subprocess.Popen,
+    process = cable.left.start(
         [*command, "capture", "-i", interface, *arguments],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,

@@ -191,7 +191,7 @@ def test_files_by_time(cable: Pair, sender: socket.socket, tmp_path: Path) -> No
             time.sleep(0.1)
         assert running.end()[0] == 0
     files = sorted(tmp_path.iterdir())
-    assert 2 <= len(files) <= 4
+    assert len(files) >= 2
     assert [packet for file in files for packet in packets_of(file)] == frames
     for file, following in pairwise(files):
         with RawPcapReader(str(file)) as reader:
@@ -206,7 +206,7 @@ def test_a_capture_for_a_time_ends_without_packets(cable: Pair, tmp_path: Path) 
         status, _, err = running.result()
     assert status == 0
     assert counts(err) == (0, 0, 0)
-    assert 0.5 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.5
     assert [file.name for file in tmp_path.iterdir()] == ["out.pcap"]
 
 
@@ -309,8 +309,7 @@ def test_as_many_packets_as_can_be_sent(cable: Pair, sender: socket.socket, tmp_
     batches = 100
     tcpdump = None
     if shutil.which("tcpdump") is not None:
-        tcpdump = cable.left.call(
-            subprocess.Popen,
+        tcpdump = cable.left.start(
             ["tcpdump", "-n", "-i", LEFT, "-w", str(other), "udp port 53"],
             stderr=subprocess.PIPE,
             text=True,

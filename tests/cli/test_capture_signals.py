@@ -206,8 +206,7 @@ def set_optmem(cable: Pair, number: int) -> None:
 def test_counts_are_live_on_a_terminal(cable: Pair, sender: socket.socket, tmp_path: Path) -> None:
     path = tmp_path / "out.pcap"
     controller, terminal = pty.openpty()
-    process = cable.left.call(
-        subprocess.Popen,
+    process = cable.left.start(
         [*COMMAND, "-i", LEFT, "-w", str(path), "udp port 53"],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,

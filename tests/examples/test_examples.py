@@ -51,8 +51,7 @@ def sender(cable):
 @contextlib.contextmanager
 def started(cable, name, *arguments, says=None):
     """Run an example at the left end while the block runs; wait until it says something."""
-    process = cable.left.call(
-        subprocess.Popen,
+    process = cable.left.start(
         [sys.executable, str(EXAMPLES / name), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import socket
 import time
 from pathlib import Path
 
 import pytest
 
+from pfcompile.kernel.attach.pins import pinned
 from pfcompile.kernel.bpf.links import all_links
 from pfcompile.kernel.bpf.maps import all_maps
 from pfcompile.kernel.bpf.probes import feature
@@ -30,6 +33,23 @@ def skip_without_links():
         state = feature(name)
         if not state.available:
             pytest.skip(f"{name} (Linux {state.since}): {state.reason}")
+    _sweep()
+
+
+def name_of_run(kind):
+    """Return a name for what stays when its process is killed, until the next test run sweeps."""
+    return f"{kind}-of-{os.getpid()}-{time.monotonic_ns()}"
+
+
+@functools.cache
+def _sweep():
+    """Take away the pins and cgroups of test runs that were killed."""
+    folders = [each for place in _cgroups() for each in place.glob("*-of-*")]
+    for path in (*pinned(), *folders):
+        found = re.fullmatch(r"[a-z]+-of-(\d+)-\d+", path.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            with contextlib.suppress(OSError):  # somebody else sweeps as well
+                path.rmdir() if path.is_dir() else path.unlink()
 
 
 def eventually(holds):
@@ -100,16 +120,21 @@ def comes(sock, wanted):
 @contextlib.contextmanager
 def cgroup_folder():
     """Make a cgroup, or skip the test."""
-    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    places = [line.split(" ")[4] for line in mounts if " - cgroup2 " in line]
+    places = _cgroups()
     if not places:
         pytest.skip("no cgroup2 file system is mounted")
-    folder = Path(places[0]) / f"pfcompile-test-{os.getpid()}-{time.monotonic_ns()}"
+    folder = places[0] / name_of_run("cgroup")
     folder.mkdir()
     try:
         yield folder
     finally:
         assert eventually(lambda: _removed(folder))
+
+
+def _cgroups():
+    """Return where file systems of type cgroup2 are mounted."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [Path(line.split(" ")[4]) for line in mounts if " - cgroup2 " in line]
 
 
 def _removed(folder):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,6 +82,15 @@ class Namespace:
             return function(*args, **kwargs)
 
         return _in_thread(inside)
+
+    def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start a process inside that is killed when this thread ends, even by `kill -9`.
+
+        Without that a command that waits for a signal would stay, and the namespace with it. The
+        kernel watches the thread that has started it, so that `call` would not do.
+        """
+        inside = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.fd}"]
+        return subprocess.Popen([*inside, "setpriv", "--pdeathsig", "KILL", *command], **options)
 
     def close(self) -> None:
         os.close(self.fd)

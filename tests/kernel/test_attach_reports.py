@@ -164,9 +164,9 @@ def test_a_cgroup_and_a_packet_socket(cable, raw):
     with cgroup_folder() as folder:
         place = Cgroup(str(folder), Direction.EGRESS)
         with attach(place, compiled("udp", 12), Action.REPORT) as session:
-            from tests.kernel.test_attach import TO_ITSELF, run_in  # noqa: PLC0415
+            from tests.kernel.test_attach import SURELY, TO_ITSELF, run_in  # noqa: PLC0415
 
-            run_in(folder, TO_ITSELF)
+            run_in(folder, TO_ITSELF, SURELY)
             with session.reports() as reports:
                 got = read(reports, 7)
                 assert {packet.data[28:] for packet in got} == {b"hello"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import subprocess
@@ -29,7 +28,7 @@ from pfcompile.kernel.bpf.links import (
     attach_xdp,
 )
 from tests.kernel import ebpf_programs
-from tests.kernel.attaching import eventually
+from tests.kernel.attaching import cgroup_folder, eventually
 from tests.kernel.ebpf_programs import (
     CGROUP_SKB,
     SCHED_CLS,
@@ -226,22 +225,8 @@ def test_large_packets_in_native_mode(cable, index):
 @pytest.fixture
 def cgroup():
     """A cgroup of the test, in a file system of type cgroup2."""
-    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    places = [line.split(" ")[4] for line in mounts if " - cgroup2 " in line]
-    if not places:
-        pytest.skip("no cgroup2 file system is mounted")
-    folder = Path(places[0]) / f"pfcompile-test-{os.getpid()}"
-    folder.mkdir()
-    try:
+    with cgroup_folder() as folder:
         yield folder
-    finally:
-        assert eventually(lambda: _removed(folder))
-
-
-def _removed(folder):
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-    return not folder.exists()
 
 
 SEND = (
@@ -309,16 +294,12 @@ HOLD = (
 @contextlib.contextmanager
 def holder(cable, index, *pin):
     """A process that holds a link; gives the process and the link's number."""
-
-    def start():
-        return subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(index), *map(str, pin)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-
-    process = cable.left.call(start)
+    process = cable.left.start(
+        [sys.executable, "-c", HOLD, str(index), *map(str, pin)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
     try:
         yield process, int(process.stdout.readline())
     finally:

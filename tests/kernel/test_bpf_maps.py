@@ -169,9 +169,9 @@ def test_a_million_networks_load_in_seconds():
     for number in range(count):
         prefixes += struct.pack("=I", 24 + number % 9) + ((number << 8) & 0xFFFFFFFF).to_bytes(4)
     with create_map(MapKind.LPM_TRIE, 8, 8, count) as networks:
-        started = time.perf_counter()
+        started = time.process_time()  # what others do meanwhile does not count
         assert networks.update_packed(prefixes, bytes(8)) == count
-        took = time.perf_counter() - started
+        took = time.process_time() - started
         assert took < 10
         assert sum(1 for _ in networks.items()) == count
         assert networks.get(key_of(5 << 8)) == bytes(8)
