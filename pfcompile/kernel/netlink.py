@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pfcompile.errors import MissingExtraError, ProgramError
 from pfcompile.kernel.bpf.links import XdpMode
 from pfcompile.kernel.bpf.refusals import Asked, BpfError, refused
+from pfcompile.kernel.bpf.syscall import BYTE_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -345,7 +346,7 @@ def _program_id(options: Any) -> int | None:
     for name, value in options["attrs"]:
         if name == "UNKNOWN" and value["header"]["type"] == _PROGRAM_ID:
             begin = value.offset + _ATTRIBUTE_HEADER
-            return int.from_bytes(value.data[begin : begin + 4], "little")
+            return int.from_bytes(value.data[begin : begin + 4], BYTE_ORDER)
         if name == "TCA_BPF_ID":
             return int(value)
     return None

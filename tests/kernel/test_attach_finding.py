@@ -6,7 +6,6 @@ import contextlib
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -29,7 +28,14 @@ from pfcompile.kernel.attach import (
 )
 from pfcompile.kernel.attach.pins import pin_path, pinned
 from pfcompile.kernel.bpf.links import XdpMode
-from tests.kernel.attaching import cgroup_folder, comes, drained, eventually, receiver
+from tests.kernel.attaching import (
+    cgroup_folder,
+    comes,
+    drained,
+    eventually,
+    name_of_run,
+    receiver,
+)
 from tests.kernel.namespaces import LEFT, LEFT_IP
 from tests.kernel.test_attach import EXPRESSION, OTHER, PORT, ROOT, mixed
 
@@ -40,7 +46,7 @@ PLACES = [Xdp(LEFT, XdpMode.GENERIC), Xdp(LEFT, XdpMode.NATIVE), Tc(LEFT)]
 @pytest.fixture
 def name():
     """Give a name for a pin, and see to it that nothing of that name is left."""
-    made = f"test-{time.monotonic_ns()}"
+    made = name_of_run("test")
     yield made
     with contextlib.suppress(AttachmentError):
         find_attachment(made).end()
@@ -104,8 +110,7 @@ def test_what_another_process_holds_is_found_and_replaced(cable, sender):
         "print(held.is_attached(), held.counters().seen_packets, flush=True)\n"
         "sys.stdin.readline()\n"
     )
-    process = cable.left.call(
-        subprocess.Popen,
+    process = cable.left.start(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -185,6 +190,21 @@ def test_names_that_are_taken_or_cannot_be(cable, name):
         for wrong in ("a.b", "a/b", "", "17"):
             with pytest.raises(ProgramError, match="cannot name a pin"):
                 session.pin(wrong)
+    find_attachment(name).end()
+
+
+def test_a_socket_filter_whose_name_is_taken_goes(cable, sender, name):
+    with receiver(cable, PORT) as (sock,), on(cable, Tc(LEFT), compiled("ip")) as session:
+        session.pin(name)
+        for _ in range(2):  # nothing of the first one is left in the second one's way
+            place = Socket(sock)
+            with (
+                pytest.raises(KernelError, match=r"something is pinned there.*EEXIST"),
+                attach(place, compiled("udp[8] = 0x78", place.dlt), Action.DROP) as held,
+            ):
+                held.pin(name)
+        sender.sendto(b"x", (LEFT_IP, PORT))
+        assert comes(sock, [b"x"])
     find_attachment(name).end()
 
 

@@ -205,7 +205,9 @@ class Attachment:
         with _load(plan, self._maps, told.attach_type) as loaded:
             self._hold.update(loaded)
         self._plan = plan
-        told.with_filter(program.text, plan.action).store(self._maps[DESCRIPTION_MAP])
+        # Asked again: while the verifier was at work, somebody may have begun to read reports.
+        told = self.description().with_filter(program.text, plan.action)
+        told.store(self._maps[DESCRIPTION_MAP])
 
     def close(self) -> None:
         """Detach it; again does nothing."""

@@ -94,8 +94,9 @@ class SocketHold:
 
     def pin(self, path: str | Path) -> Path:
         """Keep it after this process, as long as there is the socket; raises KernelError."""
-        self._borrow = None
-        return self._slot.pin(path)
+        pinned = self._slot.pin(path)
+        self._borrow = None  # only now: what could not be pinned is taken off by `close`
+        return pinned
 
     def detach(self) -> None:
         """Let all packets through from now on, even where it is pinned; raises KernelError."""

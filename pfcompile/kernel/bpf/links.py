@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -200,7 +201,7 @@ def attach_xdp(program: LoadedProgram, interface: int, mode: XdpMode = XdpMode.B
     attr = layouts.LinkCreate(
         prog_fd=fd_of(program), target=interface, attach_type=AttachType.XDP, flags=mode
     )
-    return _attached(attr, Asked.ATTACH_XDP, str(interface))
+    return _attached(attr, Asked.ATTACH_XDP, _called(interface))
 
 
 def attach_tcx(
@@ -232,7 +233,7 @@ def attach_tcx(
         attach_type=direction,
         flags=_BEFORE if first else _AFTER,
     )
-    return _attached(attr, Asked.ATTACH_TCX, str(interface))
+    return _attached(attr, Asked.ATTACH_TCX, _called(interface))
 
 
 def attach_cgroup(program: LoadedProgram, folder: str | Path, direction: AttachType) -> Link:
@@ -284,6 +285,14 @@ def _attached(attr: layouts.LinkCreate, asked: Asked, subject: str) -> Link:
     if fd < 0:
         raise refused(asked, fd, subject)
     return Link(fd)
+
+
+def _called(interface: int) -> str:
+    """Return an interface's name in this thread's network namespace; its number without one."""
+    try:
+        return socket.if_indextoname(interface)
+    except (OSError, OverflowError):
+        return str(interface)
 
 
 def _known(kinds: type[IntEnum], number: int) -> int:

@@ -71,7 +71,10 @@ class Refusal(NamedTuple):
 _NO_INTERFACE: Final = "there is no such interface in this network namespace"
 _XDP_BUSY: Final = (
     "another program is attached there, by a link or by netlink",
-    "list it with `bpftool net`, end what holds it or detach it, or replace that link's program",
+    (
+        "`pfcompile attach list` shows it if it is one of ours, `bpftool net` any; end what holds"
+        " it, detach it, or replace that link's program"
+    ),
 )
 _XDP_MODES: Final = (
     "a program is attached there in the other mode, native or generic",
@@ -192,8 +195,8 @@ REFUSALS: Final = (
     Refusal(
         Asked.ATTACH_SOCKET,
         errno.EEXIST,
-        "it has a filter, which would not come back",
-        "take that off first, or say that it may go",
+        "it has a filter, which would not come back, or what is left of ours after `kill -9`",
+        "take that off first, or say that it may go: `--force`, `force=True`",
     ),
     Refusal(Asked.ATTACH_SOCKET, errno.EPERM, "its filter is locked (SO_LOCK_FILTER)"),
     Refusal(Asked.OPEN_SOCKET, errno.ESRCH, "there is no such process"),
