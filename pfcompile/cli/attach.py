@@ -136,7 +136,8 @@ def _attach(place: Place, given: dict[str, Any]) -> None:
         with attach(
             place, program, action, report=report, sets=sets, sources=extras.sources or 0
         ) as session:
-            said = f"{place}: {action.value} {words.quoted(program.text)}"
+            asked = words.matching(program.text, (each.rule for each in sets))
+            said = f"{place}: {action.value} {asked}"
             if pin is not None:
                 session.pin(pin)
                 click.echo(f"{said}, pinned as {pin}", err=True)

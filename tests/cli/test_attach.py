@@ -10,7 +10,6 @@ import socket
 import struct
 import subprocess
 import termios
-import time
 
 import pytest
 
@@ -23,6 +22,7 @@ from tests.kernel.attaching import (
     comes,
     drained,
     eventually,
+    name_of_run,
     ours,
     receiver,
     skip_without_links,
@@ -171,8 +171,7 @@ def test_the_interface_goes_away(cable):
 
 def test_on_a_terminal_the_counts_are_shown(cable, sender):
     ours_end, its_end = pty.openpty()
-    process = cable.left.call(
-        subprocess.Popen,
+    process = cable.left.start(
         [*PFCOMPILE, "attach", "xdp", LEFT, EXPRESSION],
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
@@ -311,7 +310,7 @@ def test_what_is_wrong_with_reports(cable, tmp_path):
 
 @pytest.fixture
 def name():
-    made = f"cli-{time.monotonic_ns()}"
+    made = name_of_run("cli")
     yield made
     for each in attachments():
         if each.name == made:
@@ -375,7 +374,7 @@ def test_one_alone_reads_reports(cable):
         done = run(cable, "attach", "watch", str(found.id), "-c", "1")
         assert done.returncode == 1
         assert f"process {process.process.pid} reads its reports, one alone can" in done.stderr
-        pin = f"one-{time.monotonic_ns()}"
+        pin = name_of_run("one")
         with found.open() as session:
             session.pin(pin)
         process.process.kill()
@@ -397,6 +396,7 @@ def test_sets_change_while_it_runs(cable, sender, tmp_path):
     file.write_text("10.9.0.2  # the other end\n2001:db8::/32\n")
     arguments = ("xdp", LEFT, "--action", "drop", "--map", f"src:blocked={file}", "udp")
     with receiver(cable, PORT) as (sock,), attached(cable, *arguments) as process:
+        assert process.first_line == f"xdp on {LEFT}: drop 'udp' [in src:blocked]\n"
         (found,) = [
             each for each in attachments() if each.description.process == process.process.pid
         ]
@@ -429,6 +429,17 @@ def test_sets_change_while_it_runs(cable, sender, tmp_path):
         assert "3 packets seen" in err
         assert "2 dropped" in err
         assert drained(sock) == []
+
+
+def test_a_set_of_nothing_matches_nothing(cable, sender, tmp_path):
+    file = tmp_path / "blocked"
+    file.write_text("")
+    arguments = ("xdp", LEFT, "--action", "drop", "--map", f"blocked={file}")
+    with receiver(cable, PORT) as (sock,), attached(cable, *arguments) as process:
+        assert process.first_line == f"xdp on {LEFT}: drop [in blocked]\n"
+        send(sender, PORT)
+        assert comes(sock, [b"x"])
+        assert "1 packets seen (43 bytes), 0 dropped (0 bytes)" in process.end()[2]
 
 
 def test_exceptions_and_counts_by_source(cable, sender, tmp_path):

@@ -61,7 +61,7 @@ def watch_(name: str, **given: Any) -> None:
             if outlet.is_wanted and not session.reports_packets:
                 raise AttachmentError(f"'{name}' reports no packets")
             told = found.description
-            said = f"{told.place}: {told.action} {words.quoted(told.expression)}"
+            said = f"{told.place}: {told.action} {words.matching(told.expression, told.sets)}"
             watch(session, outlet, said, is_ours=False)
     except KeyboardInterrupt:
         raise click.Abort from None
@@ -84,7 +84,8 @@ def replace(name: str, **given: Any) -> None:
         action = None if given["action"] is None else Action(given["action"])
         with found.open() as session:
             session.replace(program, action)
-            said = f"{told.place}: {session.action.value} {words.quoted(program.text)}"
+            asked = words.matching(program.text, told.sets)
+            said = f"{told.place}: {session.action.value} {asked}"
         click.echo(said, err=True)
     except PfcompileError as error:
         common.fail(error)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.kernel.attach import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from pfcompile.kernel.attach import Counters, SourceCount
+    from pfcompile.kernel.attach import Counters, SetRule, SourceCount
 
 _MATCHED: Final = {
     Action.DROP: "dropped",
@@ -54,7 +54,8 @@ def rate(packets: int, seconds: float) -> str:
     return f"{value:.{digits}f}{_PREFIXES[step]} packets/s"
 
 
-def quoted(expression: str) -> str:
-    """Return an expression as it is shown in a line."""
+def matching(expression: str, rules: Iterable[SetRule]) -> str:
+    """Return what matches, as it is shown in a line: an expression, and sets besides."""
     text = " ".join(expression.split())
-    return f"'{text}'" if text else "every packet"
+    asked = " ".join(f"[{rule.label}]" for rule in rules)
+    return f"'{text}' {asked}".strip() if text else asked or "every packet"

@@ -126,9 +126,12 @@ class Prefixes:
             AddressError: It cannot be read, or a line is wrong; says which.
         """
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise AddressError(f"cannot read addresses from {path}: {error}") from error
+            # Some editors begin a file with a byte order mark.
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        except OSError as error:
+            raise AddressError(f"cannot read addresses from {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise AddressError(f"cannot read addresses from {path}: it is no text") from error
         made = cls()
         for number, line in enumerate(lines, 1):
             text = line.partition("#")[0].strip()
