@@ -9,6 +9,7 @@ from pfcompile.pictures.blocks import picture_of_graph
 from pfcompile.pictures.labels import place_labels
 from pfcompile.pictures.layout import lay_out
 from pfcompile.pictures.model import Kind, Side
+from pfcompile.pictures.wording import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +25,9 @@ MOST_BLOCKS: Final = 150
 _CHARACTER: Final = 7.25
 _SMALL_CHARACTER: Final = 6.1
 """How wide a character is, in pixels, in the fonts of style.css."""
+
+_MOST_COLUMNS: Final = 52
+"""How much of a text is written; a test may be for any of thousands of addresses."""
 
 _PADDING: Final = 22.0
 _LINE: Final = 30.0
@@ -143,12 +147,12 @@ def draw(
 
 
 def _texts(box: Box) -> tuple[str, str]:
-    """Return what is written in a box: in words, and as the graph is printed."""
+    """Return what is written in a box, cut: in words, and as the graph is printed."""
     if box.kind in _ENDS:
         return _ENDS[box.kind], ""
     words, *details = box.lines
     detail = next(iter(details), "").removeprefix("let ")
-    return words, "" if detail == words else detail
+    return cut(words, _MOST_COLUMNS), "" if detail == words else cut(detail, _MOST_COLUMNS)
 
 
 def _size(text: str, detail: str) -> tuple[float, float]:

@@ -105,6 +105,21 @@ def test_what_belongs_together_is_lit_together(page):
     assert page.locator(".lit").count() == 0
 
 
+def test_a_long_list_is_shown_too(page):
+    hosts = " or ".join(f"host 10.{i // 250}.{i % 250}.7" for i in range(500))
+    page.fill(EXPRESSION, hosts)
+    page.wait_for_selector("#tree li:has-text('host 10.1.249.7')")
+    assert page.locator("#classic li").count() > 1000
+    assert "too many" in page.inner_text("#graph .missing")
+    page.fill("#graph input", "0")
+    assert "…" in page.text_content("#graph .detail >> nth=1")
+    page.hover("#tree li:has-text('host 10.0.3.7')")
+    assert texts(page, ".mirror .lit") == ["host", " ", "10.0.3.7"]
+    # It is looked for together with all others.
+    assert page.locator("#classic li.lit").count() > 500
+    assert page.locator("#graph .node.lit").count() > 0
+
+
 def test_the_keyboard_reaches_everything(page):
     stages_of(page, "arp")
     page.fill(EXPRESSION, "arp or tcp port 443")

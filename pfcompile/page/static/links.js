@@ -1,14 +1,14 @@
 // What belongs together: a part of the expression, rows of the tree, blocks, instructions.
 
 /** Nothing is lit. */
-const NOTHING = { places: [], labels: new Set(), classic: new Set(), extended: new Set() };
+const NOTHING = { places: [], asked: [], labels: new Set(), classic: new Set(), extended: new Set() };
 
 const within = (inner, outer) => inner[0] >= outer[0] && inner[1] <= outer[1];
 const same = (a, b) => a[0] === b[0] && a[1] === b[1];
 
-/** Return whether any of `places` is in a part that is lit. */
-export function isWithin(places, lit) {
-  return places.some((place) => lit.places.some((other) => within(place, other)));
+/** Return whether any of `places` is in a part that asked for what is lit. */
+export function isAsked(places, lit) {
+  return places.some((place) => lit.asked.some((other) => within(place, other)));
 }
 
 /** Return whether any of `places` is lit by `lit`. */
@@ -19,8 +19,8 @@ export function isLit(places, lit) {
 /**
  * Tells all panels what to light: what the pointer or the keyboard is at, or else what was pinned.
  *
- * A panel is a function that gets what is lit: places in the expression, labels of blocks of the
- * last graph, positions of classic and slots of extended instructions.
+ * A panel is a function that gets what is lit: places in the expression, the places that asked for
+ * it, labels of blocks of the last graph, positions of classic and slots of extended instructions.
  */
 export class Links {
   constructor() {
@@ -63,7 +63,16 @@ export class Links {
   /** Return what belongs to a part of the expression. */
   ofPlace(place) {
     const asked = (line) => line.places.some((other) => within(other, place));
-    return this.gathered([place], this.stages.classic.filter(asked));
+    const lines = this.stages.classic.filter(asked);
+    if (lines.length) return this.gathered([place], lines);
+    // One of a list, which is looked for all at once: what asked is the list.
+    const around = this.stages.classic.filter((line) =>
+      line.places.some((other) => within(place, other)),
+    );
+    const lists = around.flatMap((line) => line.places).filter((other) => within(place, other));
+    const [smallest] = lists.sort((a, b) => a[1] - a[0] - (b[1] - b[0]));
+    const found = this.gathered([place], around.filter((line) => isLit(line.places, { places: [smallest] })));
+    return { ...found, asked: smallest === undefined ? [] : [smallest] };
   }
 
   /** Return what belongs to a classic instruction. */
@@ -90,6 +99,7 @@ export class Links {
     const classic = new Set(lines.map((line) => line.number));
     return {
       places,
+      asked: places,
       labels: new Set(lines.map((line) => line.label)),
       classic,
       extended: new Set(

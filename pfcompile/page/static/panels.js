@@ -2,9 +2,10 @@
 
 import { button, counted, make } from "./dom.js";
 import { drawGraph } from "./graph.js";
-import { isLit, isWithin } from "./links.js";
+import { isAsked, isLit } from "./links.js";
 import { rove } from "./rove.js";
 
+const MANY = 400; // rows that share their columns' widths; of more that takes seconds
 const SMALLEST = 0.75; // of its natural size, that a drawing is shown in
 
 /** Return a panel that can be closed: an element, and where its contents go. */
@@ -103,6 +104,7 @@ export class ListingPanel {
     this.lines = this.linesOf(stages);
     this.rows = this.lines.map((line) => option(columns(line.text), "line"));
     this.note.textContent = note;
+    this.list.classList.toggle("long", this.rows.length > MANY);
     fill(this.list, this.rows, missing);
   }
 
@@ -223,7 +225,7 @@ export class GraphPanel {
     if (!this.drawn) return;
     const { nodes, elements } = this.drawn;
     nodes.forEach((node, i) => {
-      const on = this.isLast ? lit.labels.has(node.written_as) : isWithin(node.places, lit);
+      const on = this.isLast ? lit.labels.has(node.written_as) : isAsked(node.places, lit);
       elements[i].classList.toggle("lit", on);
     });
   }
@@ -248,6 +250,7 @@ function columns(text) {
 }
 
 function mark(row, on) {
+  if (row.classList.contains("lit") === on) return;
   row.classList.toggle("lit", on);
   row.setAttribute("aria-selected", String(on));
 }
