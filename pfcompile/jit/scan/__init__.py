@@ -10,6 +10,7 @@
     notes      what is taken down of each record: sums, times, copies, rows
     filter     a filter's instructions, one after the other
     flows      how control passes between them: as branches, or as conditions
+    counted    a graph instead of a program, with counters of the ways that packets take
     sets       long lists of numbers in a program
     tables     look-ups that take their place
     text       lines of LLVM's language under way
