@@ -104,7 +104,7 @@ def _rules(c: Mapping[str, str]) -> str:
         f".pf text.name {{ fill: {c['detail']}; font-size: 10px; }}\n"
         f".pf text.detail {{ fill: {c['detail']}; font-size: 11px; }}\n"
         f".pf text.asked {{ font-size: 11px; font-style: italic; }}\n"
-        f".pf .way path {{ fill: none; stroke: {c['line']}; stroke-width: 1.3; }}\n"
+        f".pf .way path {{ fill: none; stroke: {c['line']}; }}\n"
         f".pf .way path.head {{ fill: {c['line']}; stroke: none; }}\n"
         f".pf .yes path {{ stroke: {c['yes']}; }} .pf .yes path.head {{ fill: {c['yes']}; }}\n"
         f".pf .no path {{ stroke: {c['no']}; stroke-dasharray: 5 3; }}\n"

@@ -40,6 +40,8 @@ _LINE: Final = 17.0
 _HEAD: Final = 8.0
 _WIDEST: Final = 6.0
 _NARROWEST: Final = 1.0
+_USUAL: Final = 1.3
+"""How wide ways are: by their counts, or where nothing was counted."""
 
 
 def svg(picture: Picture, theme: style.Theme | None = None, prefix: str = "pf") -> str:
@@ -182,19 +184,16 @@ class _Drawing:
         for name, at in (("data-from", way.source), ("data-to", way.target)):
             label = self._picture.boxes[at].label
             ends[name] = str(at if label is None else label)
-        width = 0.0
+        width = _USUAL
         if way.count is not None:
             ends["data-count"] = str(way.count)
             width = _NARROWEST + (_WIDEST - _NARROWEST) * self._share(way.count)
             if not way.count:
                 ends["opacity"] = "0.45"
         group = ET.SubElement(parent, "g", {"class": f"way {way.side.value}", **ends})
-        drawn = {"d": curves.path(curve)}
-        if width:
-            drawn["style"] = f"stroke-width: {width:.1f}"
-        ET.SubElement(group, "path", drawn)
+        ET.SubElement(group, "path", {"d": curves.path(curve), "stroke-width": f"{width:.1f}"})
         if self._picture.boxes[way.source].kind is not Kind.OPERATOR:
-            tip = {"class": "head", "d": curves.head(curve, _HEAD + width)}
+            tip = {"class": "head", "d": curves.head(curve, _HEAD + width - _USUAL)}
             ET.SubElement(group, "path", tip)
 
     def _way_label(self, parent: ET.Element, way: Way, text: str, spot: Spot) -> None:

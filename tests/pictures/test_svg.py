@@ -172,7 +172,7 @@ def test_hostile_texts_are_only_texts():
     known = {"svg", "title", "desc", "style", "rect", "g", "text", "tspan", "path"}
     assert {element.tag.removeprefix(SVG) for element in root.iter()} == known
     harmless = re.compile(
-        "aria-labelledby|class|d|data-[a-z]+|height|id|opacity|role|rx|style|"
+        "aria-labelledby|class|d|data-[a-z]+|height|id|opacity|role|rx|stroke-width|"
         "text-anchor|transform|viewBox|width|x|y"
     )
     for element in root.iter():
@@ -269,7 +269,7 @@ def test_heat():
     for group, _ in boxes(root):
         assert int(group.get("data-count")) >= 0
     widths = {
-        int(group.get("data-count")): float(re.search(r"[\d.]+", path.get("style"))[0])
+        int(group.get("data-count")): float(path.get("stroke-width"))
         for group, _ in ways(root)
         for path in [group.find(f"{SVG}path")]
     }
