@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pfcompile.pictures.layout import Layout
 
 _HEIGHT: Final = 11.0
-_GAP: Final = 4.0
+_GAPS: Final = (4.0, 8.0)
+_STEP: Final = 4.0
 _WALKED: Final = (15.0, 22.0, 30.0, 42.0, 60.0)
 """How far along its way a word may stand."""
 
@@ -21,9 +22,16 @@ _CELL: Final = 40.0
 _MARGIN: Final = 10.0
 """How far beside the layout there may be words."""
 
-_ON_A_BOX: Final = 100
-_ON_A_WORD: Final = 60
-"""Costs of a place, beside 1 for each point of a line below the word."""
+_TIP: Final = 6.0
+"""How far the tip of an arrow reaches up and to the sides."""
+
+_ON_A_BOX: Final = 1000
+_ON_A_WORD: Final = 600
+_ON_A_TIP: Final = 60
+_ON_A_LINE: Final = 10
+_FARTHER: Final = 3
+"""Costs of a place: for what it is on, a line counting once for each of its points there, and for
+each step along its way."""
 
 
 class Spot(NamedTuple):
@@ -55,11 +63,13 @@ def place_labels(layout: Layout, widths: Sequence[float]) -> list[Spot]:
         layout: The boxes and ways.
         widths: How wide each way's word is; 0 where it has none.
     """
-    walked = [list(curves.evenly(curve, 4.0)) for curve in layout.ways]
+    walked = [list(curves.evenly(curve, _STEP)) for curve in layout.ways]
     lines = _Grid()
     for points in walked:
         for x, y in points:
-            lines.add(_Area(x, y, x, y))
+            lines.add(_Area(x, y, x, y), _ON_A_LINE)
+        x, y = points[-1]
+        lines.add(_Area(x - _TIP, y - _TIP, x + _TIP, y), _ON_A_TIP)
     taken = _Grid()
     for box in layout.boxes.values():
         taken.add(_Area(box.left, box.top, box.left + box.width, box.top + box.height), _ON_A_BOX)
@@ -69,8 +79,8 @@ def place_labels(layout: Layout, widths: Sequence[float]) -> list[Spot]:
             spots.append(Spot(0.0, 0.0))
             continue
         costs = [
-            (taken.cost(area) + lines.cost(area) + _off_the_sheet(area, layout), spot, area)
-            for spot, area in _candidates(points, width)
+            (far + taken.cost(area) + lines.cost(area) + _off_the_sheet(area, layout), spot, area)
+            for far, spot, area in _candidates(points, width)
         ]
         _, spot, area = min(costs, key=lambda each: each[0])
         taken.add(area, _ON_A_WORD)
@@ -83,15 +93,15 @@ def _off_the_sheet(area: _Area, layout: Layout) -> int:
     return 0 if is_on else _ON_A_BOX
 
 
-def _candidates(points: Sequence[curves.Point], width: float) -> Iterator[tuple[Spot, _Area]]:
-    """Yield places beside the beginning of a way, the nearest first."""
-    aside = width / 2 + _GAP
-    above = _HEIGHT / 2 + _GAP
-    for far in _WALKED:
-        x, y = points[min(int(far / 4.0), len(points) - 1)]
-        for dx, dy in ((-aside, 0.0), (aside, 0.0), (0.0, -above), (0.0, above)):
-            spot = Spot(x + dx, y + dy)
-            yield spot, area_of(spot, width)
+def _candidates(points: Sequence[curves.Point], width: float) -> Iterator[tuple[int, Spot, _Area]]:
+    """Yield places beside the beginning of a way, the nearest first, with what they cost."""
+    for step, far in enumerate(_WALKED):
+        x, y = points[min(int(far / _STEP), len(points) - 1)]
+        for extra, gap in enumerate(_GAPS):
+            aside, above = width / 2 + gap, _HEIGHT / 2 + gap
+            for dx, dy in ((-aside, 0.0), (aside, 0.0), (0.0, -above), (0.0, above)):
+                spot = Spot(x + dx, y + dy)
+                yield _FARTHER * (step + extra), spot, area_of(spot, width)
 
 
 def area_of(spot: Spot, width: float) -> _Area:
