@@ -24,7 +24,7 @@ from scan_inputs import FILTERS, IMIX, SMALL, Inputs
 from pfcompile.captures import filtering
 from pfcompile.captures.filtering import Plan, Tally
 from pfcompile.captures.scans import Wanted
-from pfcompile.explain.hits_counting import Counted, Reading
+from pfcompile.explain.counting.captures import Counted, Reading
 from pfcompile.files import Engine, Programs, program_for
 from pfcompile.names.resolvers import NoNames
 

@@ -76,7 +76,7 @@ def command(
         raise click.UsageError("standard input can be read only once")
     text = common.expression(words, file)
     try:
-        from pfcompile.explain.why_walk import why  # noqa: PLC0415 - --help needs none of it
+        from pfcompile.explain.one_packet.walk import why  # noqa: PLC0415 - --help needs none of it
 
         found = why(
             capture,

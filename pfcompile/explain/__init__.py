@@ -16,10 +16,10 @@ from pfcompile.explain.explanation import (
 )
 
 if TYPE_CHECKING:
-    from pfcompile.explain.hits_counting import Reading, hits
-    from pfcompile.explain.hits_found import Hits, LinkTypeHits, TermHits
-    from pfcompile.explain.why_found import Change, NamedBytes, TermWay, TestWay, Why
-    from pfcompile.explain.why_walk import why, why_packet
+    from pfcompile.explain.counting.captures import Reading, hits
+    from pfcompile.explain.counting.found import Hits, LinkTypeHits, TermHits
+    from pfcompile.explain.one_packet.found import Change, NamedBytes, TermWay, TestWay, Why
+    from pfcompile.explain.one_packet.walk import why, why_packet
 
 __all__ = [
     "Change",
@@ -44,18 +44,18 @@ __all__ = [
 ]
 
 _PLACES: Final = {
-    "Change": "why_found",
-    "Hits": "hits_found",
-    "LinkTypeHits": "hits_found",
-    "NamedBytes": "why_found",
-    "Reading": "hits_counting",
-    "TermHits": "hits_found",
-    "TermWay": "why_found",
-    "TestWay": "why_found",
-    "Why": "why_found",
-    "hits": "hits_counting",
-    "why": "why_walk",
-    "why_packet": "why_walk",
+    "Change": "one_packet.found",
+    "Hits": "counting.found",
+    "LinkTypeHits": "counting.found",
+    "NamedBytes": "one_packet.found",
+    "Reading": "counting.captures",
+    "TermHits": "counting.found",
+    "TermWay": "one_packet.found",
+    "TestWay": "one_packet.found",
+    "Why": "one_packet.found",
+    "hits": "counting.captures",
+    "why": "one_packet.walk",
+    "why_packet": "one_packet.walk",
 }
 """Where names are that read captures, which an explanation alone does not load."""
 

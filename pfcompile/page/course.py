@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import CaptureError, FilterError, MissingExtraError, Span
-from pfcompile.explain.why_walk import why_packet
+from pfcompile.explain.one_packet.walk import why_packet
 from pfcompile.ir.evaluation import Walker
 from pfcompile.page.asked import compiled
 from pfcompile.page.packets import end_of, name_of, records, said
@@ -15,7 +15,7 @@ from pfcompile.page.spans import places_in
 
 if TYPE_CHECKING:
     from pfcompile.captures.records import Record
-    from pfcompile.explain.why_found import Why
+    from pfcompile.explain.one_packet.found import Why
     from pfcompile.page.asked import Compiled, Filter
     from pfcompile.page.spans import Place
 

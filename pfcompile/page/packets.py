@@ -11,7 +11,7 @@ from pfcompile.captures.inputs import open_source
 from pfcompile.captures.reader import read_records
 from pfcompile.captures.summary import decimals_of, describe_packet, local_time
 from pfcompile.errors import CaptureError, FilterError, Span
-from pfcompile.explain.hits_counting import Reading, hits
+from pfcompile.explain.counting.captures import Reading, hits
 from pfcompile.facts import link_types
 from pfcompile.ir.evaluation import Walker, Way
 from pfcompile.ir.graph import Accept, successors

@@ -17,7 +17,7 @@ from pfcompile.captures.reader import read_records
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.errors import CaptureError
-from pfcompile.explain.hits_counting import Reading, hits
+from pfcompile.explain.counting.captures import Reading, hits
 from pfcompile.ir.graph import Accept, Branch, Let, Reject, rebuild_with
 from pfcompile.lower.context import Options, Source
 from pfcompile.lower.lowering import lower_apart
@@ -29,7 +29,7 @@ from tests.generator.seed import SEED, rerun
 from tests.shared_captures import CAPTURES
 
 if TYPE_CHECKING:
-    from pfcompile.explain.hits_found import Hits, LinkTypeHits
+    from pfcompile.explain.counting.found import Hits, LinkTypeHits
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 OURS = sorted(path for path in PCAPS.iterdir() if ".pcap" in path.name)

@@ -14,7 +14,7 @@ from pfcompile import FilterError
 from pfcompile import compile as compile_text
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.interpreter import prepare
-from pfcompile.explain.why_walk import why_packet
+from pfcompile.explain.one_packet.walk import why_packet
 from pfcompile.lower.context import Options, Source
 from pfcompile.lower.lowering import lower_apart
 from pfcompile.lower.terms import without_marks

@@ -9,14 +9,14 @@ import click
 from pfcompile.captures.folders import expand
 from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.cli import common
-from pfcompile.explain.hits_counting import Reading, hits
+from pfcompile.explain.counting.captures import Reading, hits
 from pfcompile.facts import link_types
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pfcompile.errors import PfcompileError
-    from pfcompile.explain.hits_found import LinkTypeHits
+    from pfcompile.explain.counting.found import LinkTypeHits
     from pfcompile.names.answers import Resolver
 
 

@@ -14,14 +14,14 @@ from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.cli import common
 from pfcompile.cli.progress import ProgressBar
 from pfcompile.errors import FilterError, PfcompileError
-from pfcompile.explain.hits_counting import Reading, hits
+from pfcompile.explain.counting.captures import Reading, hits
 from pfcompile.fields import describe
 from pfcompile.ir.graph import Accept, Branch, Let, Reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pfcompile.explain.hits_found import Hits, LinkTypeHits
+    from pfcompile.explain.counting.found import Hits, LinkTypeHits
     from pfcompile.ir.graph import Label
     from pfcompile.names.answers import Resolver
 

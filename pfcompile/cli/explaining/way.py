@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
-from pfcompile.explain.why_walk import NO_CHANGE
+from pfcompile.explain.one_packet.walk import NO_CHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pfcompile.explain.why_found import Change, TermWay, Why
+    from pfcompile.explain.one_packet.found import Change, TermWay, Why
 
 _ROW: Final = 16
 """Bytes of a line."""

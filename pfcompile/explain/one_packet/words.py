@@ -13,8 +13,8 @@ from pfcompile.ir.text import print_value
 from pfcompile.ir.values import Arithmetic, Const, Load, Numbers, PacketLength
 
 if TYPE_CHECKING:
-    from pfcompile.explain.why_bytes import Reader
-    from pfcompile.explain.why_fields import FieldNames
+    from pfcompile.explain.one_packet.field_names import FieldNames
+    from pfcompile.explain.one_packet.looked_at import Reader
     from pfcompile.ir.graph import Test
     from pfcompile.ir.values import Value
 

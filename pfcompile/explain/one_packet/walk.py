@@ -16,11 +16,11 @@ from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.interpreter import run
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import CaptureError, FilterError, MissingExtraError
+from pfcompile.explain.one_packet.field_names import FieldNames
+from pfcompile.explain.one_packet.found import Change, NamedBytes, TermWay, TestWay, Why
+from pfcompile.explain.one_packet.looked_at import Read, Reader, ranges
+from pfcompile.explain.one_packet.words import cut_words, found_words
 from pfcompile.explain.remembering import Remembering
-from pfcompile.explain.why_bytes import Read, Reader, ranges
-from pfcompile.explain.why_fields import FieldNames
-from pfcompile.explain.why_found import Change, NamedBytes, TermWay, TestWay, Why
-from pfcompile.explain.why_words import cut_words, found_words
 from pfcompile.facts import link_types
 from pfcompile.fields import describe
 from pfcompile.ir.evaluation import Walker, Way

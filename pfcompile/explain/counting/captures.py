@@ -19,8 +19,8 @@ from pfcompile.captures.filtering import Plan, Tally, filter_captures
 from pfcompile.captures.scans import Wanted
 from pfcompile.compiler import DEFAULT_SNAPLEN
 from pfcompile.compiler import compile as compile_text
-from pfcompile.explain.hits_found import Hits, LinkTypeHits, TermHits
-from pfcompile.explain.hits_lists import shortcuts_of
+from pfcompile.explain.counting.found import Hits, LinkTypeHits, TermHits
+from pfcompile.explain.counting.lists import shortcuts_of
 from pfcompile.explain.remembering import Remembering
 from pfcompile.facts import link_types
 from pfcompile.files import Engine, Programs

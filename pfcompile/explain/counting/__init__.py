@@ -1,0 +1,1 @@
+"""How often packets of captures take each way through a filter."""

@@ -1,0 +1,1 @@
+"""One packet's way through a filter: why it matches, or does not."""
