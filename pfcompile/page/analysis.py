@@ -40,6 +40,7 @@ class Remark:
         place: Where, or None for all of it.
         code: Of a warning.
         hint: What to do instead.
+        related: What other parts have to do with it.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Remark:
     place: Place | None
     code: str | None = None
     hint: str | None = None
+    related: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

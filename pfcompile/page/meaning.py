@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pfcompile.errors import Span
-    from pfcompile.explain import FilterWarning
+    from pfcompile.explain import Explanation, FilterWarning
     from pfcompile.page.asked import Filter
     from pfcompile.page.spans import Place
 
@@ -82,7 +82,7 @@ def meaning(asked: Filter) -> Meaning:
     place = places_in(asked.text)
     return Meaning(
         asked.text,
-        tuple(_remark(each, place) for each in found.warnings),
+        tuple(_remark(each, found, place) for each in found.warnings),
         tuple(
             Part(place(term.span), found.understood[slice(*term.understood)], term.words)
             for term in found.terms
@@ -92,7 +92,12 @@ def meaning(asked: Filter) -> Meaning:
     )
 
 
-def _remark(warning: FilterWarning, place: Callable[[Span], Place]) -> Remark:
+def _remark(warning: FilterWarning, found: Explanation, place: Callable[[Span], Place]) -> Remark:
     return Remark(
-        warning.level.value, warning.message, place(warning.span), warning.code, warning.hint
+        warning.level.value,
+        warning.message,
+        place(warning.span),
+        warning.code,
+        warning.hint,
+        tuple(f"{found.quoted(each.span)}: {each.message}" for each in warning.related),
     )

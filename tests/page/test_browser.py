@@ -290,7 +290,8 @@ def test_it_is_accessible_and_fits(browser, server, width, height, scheme):
         page.wait_for_selector(".witness")
         page.click("#packets tbody tr")
         page.wait_for_selector(".course .terms")
-        page.click(".notes summary")
+        for summary in page.locator(".notes summary").all():
+            summary.click()
         page.click("#classic li >> nth=3")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         if width == 2560:

@@ -120,6 +120,7 @@ export function remarkList(remarks, { onChoose, follow }) {
         make("span", { class: "kind" }, remark.code === null ? kind : `${kind} ${remark.code}`),
         make("span", { class: "message" }, remark.message),
         remark.hint === null ? null : make("span", { class: "hint" }, remark.hint),
+        ...remark.related.map((words) => make("span", { class: "hint" }, words)),
       );
       body.addEventListener("click", () => remark.place !== null && onChoose(remark.place));
       follow?.(body, remark.place);

@@ -1,6 +1,6 @@
 // The frame of the page: its head, the expression, what there is to say about it, its stages.
 
-import { button, make } from "./dom.js";
+import { button, counted, make } from "./dom.js";
 import { Editor, remarkList } from "./editor.js";
 import { Links } from "./links.js";
 import { GraphPanel, ListingPanel, TreePanel } from "./panels.js";
@@ -66,7 +66,7 @@ export class Frame {
   take(analysis, pass = null) {
     const { stages } = analysis;
     // What was said of the same expression stays until there is something newer to say.
-    if (stages === null || analysis.text !== this.saidOf) this.say(analysis.text, analysis.remarks, []);
+    if (stages === null || analysis.text !== this.saidOf) this.say({ ...analysis, parts: [], usual: [], left_out: null });
     if (stages === null) {
       // The stages stay those of the last expression that had some, and say so.
       this.shown.hidden = this.text === undefined;
@@ -87,20 +87,21 @@ export class Frame {
 
   /** Show what an expression means, and what may surprise about it. */
   explain(meaning) {
-    if (meaning.text === this.text) this.say(meaning.text, meaning.remarks, meaning.parts);
+    if (meaning.text === this.text) this.say(meaning);
   }
 
   /** Say what is wrong or may surprise, and what is looked for. */
-  say(text, remarks, parts) {
+  say({ text, remarks, parts, usual, left_out }) {
     this.saidOf = text;
     const loud = remarks.filter((remark) => remark.kind !== "note");
     const notes = remarks.filter((remark) => remark.kind === "note");
     const list = (some) => remarkList(some, this.reaching((place) => this.editor.select(place)));
-    const count = `${notes.length} note${notes.length === 1 ? "" : "s"} on limits`;
     this.editor.mark(loud);
     this.remarks.replaceChildren(
       ...(loud.length ? [list(loud)] : []),
-      ...(notes.length ? [make("details", { class: "notes" }, make("summary", {}, count), list(notes))] : []),
+      ...(left_out === null ? [] : [make("p", { class: "hint" }, `Not all warnings were looked for: ${left_out}`)]),
+      ...(notes.length ? [folded(`${counted(notes.length, "note")} on limits`, list(notes))] : []),
+      ...(usual.length ? [folded(`${usual.filter((each) => each.matches).length} of ${counted(usual.length, "usual packet")} match`, usualList(usual))] : []),
     );
     const rows = parts.map((part) => {
       const row = make("li", {}, make("code", {}, part.understood), make("span", {}, part.words));
@@ -164,6 +165,15 @@ export class Frame {
     event.preventDefault();
     action();
   }
+}
+
+function folded(title, content) {
+  return make("details", { class: "notes" }, make("summary", {}, title), content);
+}
+
+function usualList(usual) {
+  const row = (each) => make("li", {}, make("span", { class: each.matches ? "yes" : "no" }, each.matches ? "matches" : "no"), each.name);
+  return make("ul", { class: "usual" }, ...usual.map(row));
 }
 
 const instructions = (count) => `${count} instruction${count === 1 ? "" : "s"}`;
