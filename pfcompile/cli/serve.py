@@ -36,7 +36,7 @@ DEFAULT_PORT: Final = 7233
 )
 @click.option("--browser/--no-browser", default=False, help="Open the page in the browser.")
 @click.option("--html", "report", metavar="FILE", help="Write a report instead; '-' is stdout.")
-@click.option("-r", "capture", metavar="CAPTURE", help="With --html: show its packets.")
+@click.option("-r", "capture", metavar="CAPTURE", help="Show its packets; '-' is standard input.")
 @click.option("--compare", "other", metavar="EXPR", help="Compare with another expression.")
 @click.option("--names", is_flag=True, help="Look names of hosts and networks up.")
 @options.link_type
@@ -62,11 +62,9 @@ def command(
     token. With --html, the same about EXPR is written to one file, which needs no server.
     """
     text = common.expression(words, file)
-    if capture is not None and report is None:
-        raise click.UsageError("-r goes with --html; on the page, captures are opened there")
     if capture is not None and report is not None:
         if capture == STANDARD_INPUT:
-            raise click.UsageError("-r takes a file: it is read more than once")
+            raise click.UsageError("with --html -r takes a file: it is read more than once")
         if is_same_file(report, capture):
             raise click.UsageError(f"--html {report} would overwrite the capture")
     try:
@@ -86,6 +84,7 @@ def command(
             port,
             usual,
             urlencode({name: value for name, value in state.items() if value}),
+            capture,
             lambda address: _tell(address, browser=browser),
         )
     except ValueError as error:

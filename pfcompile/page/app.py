@@ -2,11 +2,12 @@
 
 ==========================  ======================================================================
 `GET /`, `GET /static/...`  the files of the page
-`GET /api/start`            version, link types, limits
+`GET /api/start`            version, link types, limits, the capture to begin with
 `POST /api/analysis`        {text, link_type, savefile}: `analysis.Analysis`
 `POST /api/meaning`         {text, link_type, savefile}: `meaning.Meaning`
 `POST /api/comparison`      {a, b, link_type, savefile}: `comparison.Comparison`
 `POST /api/captures`        the bytes of a capture: `packets.Contents`
+`POST /api/contents`        {capture}: `packets.Contents`
 `POST /api/packets`         {capture, text, link_type, savefile}: `packets.Outcome`
 `POST /api/why`             {capture, text, link_type, savefile, number}: `course.Course`
 ==========================  ======================================================================
@@ -63,11 +64,13 @@ class Service:
     Attributes:
         uploads: The captures that were handed over.
         usual: What every expression's meaning hangs on beside its text and its link type.
+        opened: The capture that pages show first, by its identifier, and its name; or None.
         workers: Where the work is done.
     """
 
     uploads: Uploads
     usual: Filter
+    opened: tuple[str, str] | None = None
     workers: Workers = field(default_factory=Workers)
 
 
@@ -80,7 +83,8 @@ def application(service: Service) -> Starlette:
             for row in sorted(LINK_TYPES, key=lambda row: (row.name != "EN10MB", row.name))
         ]
         limits = {"capture": LARGEST, "text": LONGEST_TEXT}
-        return JSONResponse({"version": __version__, "link_types": types, "limits": limits})
+        begin = {"version": __version__, "link_types": types, "limits": limits}
+        return JSONResponse({**begin, "opened": service.opened})
 
     async def analysis(request: Request) -> Response:
         asked = await _asked(request, "text", "link_type", savefile=bool)
@@ -101,6 +105,11 @@ def application(service: Service) -> Starlette:
         except TooLargeError as error:
             return refuse(413, str(error))
         return await answer(request, CAPTURE_SECONDS, work.describe_capture, uploaded(name))
+
+    async def contents(request: Request) -> Response:
+        asked = await _asked(request, "capture")
+        given = uploaded(asked["capture"])
+        return await answer(request, CAPTURE_SECONDS, work.describe_capture, given)
 
     async def packets(request: Request) -> Response:
         asked = await _asked(request, "capture", "text", "link_type", savefile=bool)
@@ -139,7 +148,7 @@ def application(service: Service) -> Starlette:
         Route("/api/start", start, methods=["GET"]),
         *(
             Route(f"/api/{each.__name__}", each, methods=["POST"])
-            for each in (analysis, meaning, comparison, captures, packets, why)
+            for each in (analysis, meaning, comparison, captures, contents, packets, why)
         ),
     ]
     handlers: dict[Any, Any] = {

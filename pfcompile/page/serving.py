@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.captures.inputs import name_of
 from pfcompile.errors import KernelError, MissingExtraError
 
 try:
@@ -58,21 +59,30 @@ class Address:
         return f"http://{ADDRESS}:{self.port}/#{'&'.join(parts)}"
 
 
-def serve(port: int, usual: Filter, state: str, when_ready: Callable[[Address], None]) -> None:
+def serve(
+    port: int,
+    usual: Filter,
+    state: str,
+    capture: str | None,
+    when_ready: Callable[[Address], None],
+) -> None:
     """Answer browsers of this machine until a signal ends it.
 
     Args:
         port: The TCP port; 0 for any that is free.
         usual: What every expression's meaning hangs on beside its text and its link type.
         state: As in `Address`.
+        capture: What `Uploads.take` takes, or None; pages show it first.
         when_ready: Called with the page's address once connections are taken.
 
     Raises:
         KernelError: The port cannot be had.
+        CaptureError: The capture cannot be read.
     """
     with closing(_listen(port)) as listening, closing(Uploads()) as uploads:
         address = Address(listening.getsockname()[1], secrets.token_urlsafe(24), state)
-        service = Service(uploads, usual)
+        opened = None if capture is None else (uploads.take(capture), name_of(capture))
+        service = Service(uploads, usual, opened)
         app = Guard(application(service), token=address.token, port=address.port)
         config = uvicorn.Config(
             app,

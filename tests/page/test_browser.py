@@ -200,6 +200,15 @@ def test_a_capture_and_why_its_packets_match(page):
     page.wait_for_function("() => document.querySelector('#link-type').value === 'RAW'")
 
 
+def test_a_capture_from_the_command_line(browser):
+    words = ("-r", str(PCAPS / "raw.pcap"), "ip")
+    with serving(*words) as server, opened(browser, server.origin) as page:
+        page.goto(server.url)
+        page.wait_for_selector("#packets tbody tr")
+        assert "raw.pcap: " in page.inner_text(".file")
+        assert page.input_value("#link-type") == "RAW"
+
+
 def test_a_capture_that_is_damaged_and_one_that_is_none(page, tmp_path):
     stages_of(page, "arp")
     open_capture(page, "cut-short.pcap")

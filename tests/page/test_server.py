@@ -157,6 +157,7 @@ def test_a_port_that_is_taken(server):
 
 
 def test_usage():
-    assert "-r goes with --html" in refused("serve", "-r", "x.pcap")
+    for name in ("x.pcap", PCAPS):
+        assert str(name) in refused("serve", "-r", name, "--port", 0, status=1)
     assert "is not in the range" in refused("serve", "--port", 65536)
     assert "link type" in refused("serve", "-y", "nothing", "ip")

@@ -124,12 +124,16 @@ async function start() {
   // On a phone that would bring the keyboard up.
   if (matchMedia("(pointer: fine)").matches) frame.editor.box.focus();
   try {
-    const { link_types, limits } = await ask("start");
+    const { link_types, limits, opened } = await ask("start");
     packets.largest = limits.capture;
     linkType.replaceChildren(
       ...link_types.map(({ name, description }) => make("option", { value: name }, `${name}: ${description}`)),
     );
     chooseLinkType(state.y);
+    if (opened !== null && packets.capture === undefined) {
+      const [capture, name] = opened;
+      packets.show(name, () => ask("contents", { capture }));
+    }
   } catch (error) {
     complain(error);
   }

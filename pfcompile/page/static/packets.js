@@ -43,21 +43,26 @@ export class PacketsPanel {
       this.name.textContent = `${file.name} is too large: at most ${this.largest >> 20} MiB`;
       return;
     }
-    this.name.textContent = `${file.name} ...`;
+    await this.show(file.name, () => ask("captures", file));
+    this.input.value = ""; // so that the same file can be opened again
+  }
+
+  /** Show a capture that the server has; `contents` asks for what is in it. */
+  async show(name, contentsOf) {
+    this.name.textContent = `${name} ...`;
     try {
-      const contents = await ask("captures", file);
+      const contents = await contentsOf();
       const kinds = contents.link_types.join(", ");
-      this.name.textContent = `${file.name}: ${counted(contents.packets, "packet")}${kinds ? `, ${kinds}` : ""}`;
+      this.name.textContent = `${name}: ${counted(contents.packets, "packet")}${kinds ? `, ${kinds}` : ""}`;
       this.list.problem(contents.problem);
       this.capture = contents.packets === 0 ? null : contents.capture;
       this.state.savefile = this.capture !== null;
       if (this.capture === null) showNothing(this.frame, this.list);
       else this.onLinkType(contents.link_types.includes(this.state.y) ? this.state.y : contents.link_types[0]);
     } catch (error) {
-      this.name.textContent = file.name;
+      this.name.textContent = name;
       this.onProblem(error);
     }
-    this.input.value = ""; // so that the same file can be opened again
   }
 
   /** Show what another expression does with the capture. */
