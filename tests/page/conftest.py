@@ -52,7 +52,7 @@ def opened(browser, origin, *, tolerated="$^", **options):
     troubles = []
     with contextlib.closing(browser.new_context(**options)) as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: troubles.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
         page.on("dialog", lambda dialog: troubles.append(f"dialog: {dialog.message}"))
