@@ -59,6 +59,9 @@ _LEAST_PROOF_MS: Final = 5000
 _NOTHING: Final = "1 = 0"
 """What no packet is."""
 
+_ANYTHING: Final = "len >= 0"
+"""What every packet is."""
+
 _NAMES: Final = NoNames()
 """One object, so that what is known of pieces is found again."""
 
@@ -241,12 +244,13 @@ class _Finder:
         truth, lost = samples.of_graph(self._graph)
         care = samples.all & ~lost
         # What comes before every filter of this link type is no part of the expression.
-        gate = meant("len >= 0", self._options, ())
+        gate = meant(_ANYTHING, self._options, ())
         if gate is not None:
             care &= samples.of_graph(gate)[0]
         truth &= care
         if truth == care:
-            return ""
+            # The empty expression accepts what does not pass the gate, too.
+            return "" if gate is None or gate.is_constant else _ANYTHING
         if truth == 0:
             return _NOTHING
         search = Search(self._vocabulary, samples.all, movers(self._options), self._deadline)
