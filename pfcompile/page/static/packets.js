@@ -47,7 +47,7 @@ export class PacketsPanel {
     this.input.value = ""; // so that the same file can be opened again
   }
 
-  /** Show a capture that the server has; `contents` asks for what is in it. */
+  /** Show a capture of a name; `contentsOf` has the server say what is in it. */
   async show(name, contentsOf) {
     this.name.textContent = `${name} ...`;
     try {
@@ -58,7 +58,9 @@ export class PacketsPanel {
       this.capture = contents.packets === 0 ? null : contents.capture;
       this.state.savefile = this.capture !== null;
       if (this.capture === null) showNothing(this.frame, this.list);
-      else this.onLinkType(contents.link_types.includes(this.state.y) ? this.state.y : contents.link_types[0]);
+      const { y: chosen } = this.state;
+      const fits = this.capture === null || contents.link_types.includes(chosen);
+      this.onLinkType(fits ? chosen : contents.link_types[0]);
     } catch (error) {
       this.name.textContent = name;
       this.onProblem(error);
@@ -71,7 +73,7 @@ export class PacketsPanel {
     try {
       const question = { capture: this.capture, text: analysis.text, link_type: analysis.link_type, savefile: true };
       const outcome = await this.latest.ask(question);
-      if (outcome === null) return;
+      if (outcome === null || this.capture !== question.capture) return;
       this.question = question;
       showOutcome(this.frame, this.list, outcome);
     } catch (error) {
@@ -80,9 +82,12 @@ export class PacketsPanel {
   }
 
   async why(number) {
+    const { question } = this;
     try {
-      const course = await this.latestWhy.ask({ ...this.question, number });
-      if (course !== null) showCourse(this.frame, this.list, course);
+      const course = await this.latestWhy.ask({ ...question, number });
+      // Meanwhile another expression may be on the page.
+      const isCurrent = question === this.question && question.text === this.frame.text;
+      if (course !== null && isCurrent) showCourse(this.frame, this.list, course);
     } catch (error) {
       this.onProblem(error);
     }
