@@ -7,6 +7,7 @@ protocol in them. The field that tells the protocol is named after the link type
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import atm, ss7
@@ -55,12 +56,16 @@ WLAN: Final = Header(
         ("addr2", 48, Kind.MAC),
         ("addr3", 48, Kind.MAC),
         ("seq", 16, Kind.BITS),
-        ("addr4", 48, Kind.MAC),
     ),
     "IEEE 802.11, clause 9.2.4.1",
     parts=(Field("dir", 14, 2),),
     accessor="wlan",
 )
+
+WLAN_OF_FOUR: Final = replace(
+    WLAN, fields=(*WLAN.fields, Field("addr4", WLAN.fields[-1].end, 48, Kind.MAC))
+)
+"""The same between two access points: with the fourth address, where payloads begin otherwise."""
 
 LLC: Final = Header(
     "llc",

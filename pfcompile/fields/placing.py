@@ -134,7 +134,8 @@ class _Placing:
                 is_radiotap = layout.header.little_endian and layout.gate is None
                 before = link_headers.RADIOTAP if is_radiotap else link_headers.ANY
                 self._put(const(0), before)
-            self._put(start, link_headers.WLAN)
+            four = self._has_four_addresses(start)
+            self._put(start, link_headers.WLAN_OF_FOUR if four else link_headers.WLAN)
             return
         self._put(start, link_headers.own_header(layout))
         told_by = None if encoding is None else link_headers.type_header(encoding)
@@ -150,7 +151,7 @@ class _Placing:
             case Encoding.ETHERNET | Encoding.COOKED:
                 self._ethertype(field, network)
             case Encoding.LLC | Encoding.WLAN | Encoding.ATM:
-                if not layout.is_wlan or self._is_wlan_payload(header, payload):
+                if not layout.is_wlan or self._is_wlan_payload(layout, header, payload):
                     self._llc(payload)
             case Encoding.FRAME_RELAY:
                 self._choose(_BY_FRAME_RELAY, self._numbers(2, header, 2), network)
@@ -164,11 +165,17 @@ class _Placing:
                 size, table = _TABLES[encoding]
                 self._choose(table, self._numbers(size, field), network)
 
-    def _is_wlan_payload(self, header: Value, payload: Value) -> bool:
-        """Return whether an 802.11 frame's payload may begin there, by its first byte."""
-        is_longer = self._numbers(1, header, mask=0x8C) == [0x88]
-        longer = {settled(each, {}) for each in starts.longer_payloads(header)}
+    def _is_wlan_payload(self, layout: LinkLayout, header: Value, payload: Value) -> bool:
+        """Return whether an 802.11 frame is known to be data, and its payload may begin there."""
+        if self._numbers(1, header, mask=0x0C) != [0x08] or self._has_four_addresses(header):
+            return False
+        is_longer = self._numbers(1, header, mask=0x80) == [0x80]
+        longer = {settled(each, {}) for each in starts.longer_payloads(layout, header)}
         return is_longer == (payload in longer)
+
+    def _has_four_addresses(self, header: Value) -> bool:
+        """Return whether an 802.11 frame is known to be from one access point to another."""
+        return self._numbers(1, header, offset=1, mask=0x03) == [0x03]
 
     def _llc(self, payload: Value) -> None:
         self._put(payload, link_headers.LLC)

@@ -34,13 +34,13 @@ def payloads(layout: LinkLayout, header: Value) -> tuple[Value, ...]:
         return _starts(layout.payload)
     plain = add(header, const(_WLAN_HEADER))
     padded = _padded(plain) if layout.radiotap_padding else ()
-    return (plain, *padded, *longer_payloads(header))
+    return (plain, *padded, *longer_payloads(layout, header))
 
 
-def longer_payloads(header: Value) -> tuple[Value, ...]:
+def longer_payloads(layout: LinkLayout, header: Value) -> tuple[Value, ...]:
     """Return where the payload of an 802.11 frame of quality of service begins, or may begin."""
     start = add(header, const(_WLAN_HEADER + _QOS_CONTROL))
-    return (start, *_padded(start))
+    return (start, *(_padded(start) if layout.radiotap_padding else ()))
 
 
 def _padded(start: Value) -> tuple[Value, ...]:
