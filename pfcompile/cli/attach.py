@@ -145,6 +145,7 @@ def _attach(place: Place, given: dict[str, Any]) -> None:
 
             def again() -> str:
                 new = expression.compile(place)
+                common.check_emptied(new.text, str(expression.file))
                 session.replace(new)
                 return new.text
 

@@ -53,6 +53,18 @@ def expression(words: Sequence[str], file: str | None) -> str:
     return re.sub("#[^\n]*", lambda comment: " " * len(comment[0]), text)
 
 
+def check_emptied(text: str, file: str) -> None:
+    """Raise UsageError where the text of a file that was read again is of blanks and comments.
+
+    That would match every packet. Who saves a file may have emptied it just now, to write it anew.
+    """
+    if not text.strip():
+        raise click.UsageError(
+            f"{file} has no expression any more, which would match every packet; if that is meant,"
+            " write `len >= 0`"
+        )
+
+
 def resolver(*, no_names: bool) -> Resolver:
     """Return where names are looked up; a slow look-up is not silent."""
     if no_names:

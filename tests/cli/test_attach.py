@@ -147,6 +147,11 @@ def test_the_file_is_read_again(cable, sender, tmp_path):
     ):
         send(sender, PORT)
         assert comes(sock, [b"x"])
+        for emptied in ("", "  # nothing\n"):
+            file.write_text(emptied)
+            process.process.send_signal(signal.SIGHUP)
+            assert "has no expression any more" in process.line()
+            assert process.line() == "pfcompile: the filter stays as it was\n"
         file.write_text("udp prt 7")
         process.process.send_signal(signal.SIGHUP)
         lines = [process.line() for _ in range(5)]

@@ -98,12 +98,17 @@ def test_the_filter_is_exchanged(cable: Pair, sender: socket.socket, tmp_path: P
         while "stays as it was" not in next_line(running):
             pass
         send(b"three")
+        text.write_text(" # emptied, to be written anew\n", encoding="utf-8")
+        running.process.send_signal(signal.SIGHUP)
+        assert "no expression any more" in next_line(running)
         text.unlink()
         running.process.send_signal(signal.SIGHUP)
         assert "stays as it was" in next_line(running)
+        send(b"four")
         status, _, _ = running.end()
     assert status == 0
-    assert packets_of(path) == [udp(53, b"one"), udp(54, b"two"), udp(54, b"three")]
+    kept = [udp(54, content) for content in (b"two", b"three", b"four")]
+    assert packets_of(path) == [udp(53, b"one"), *kept]
 
 
 def test_a_pcapng_file_says_which_filter_each_packet_passed(

@@ -123,7 +123,10 @@ class Control:
     def _read_again(self) -> None:
         """Filter with what the file has now, unless that is wrong."""
         try:
-            exchange(list(self.sources), common.expression((), self._file))
+            assert self._file is not None
+            text = common.expression((), self._file)
+            common.check_emptied(text, self._file)
+            exchange(list(self.sources), text)
         except FilterError as error:
             self._say(f"pfcompile: {error}")
             self._say("pfcompile: the filter stays as it was")
