@@ -19,8 +19,9 @@ from pfcompile.compiler import DEFAULT_SNAPLEN
 from pfcompile.decompile.guesses import Guesser
 from pfcompile.decompile.meanings import movers
 from pfcompile.decompile.obstacles import (
+    find_lengths,
     find_metadata,
-    find_obstacles,
+    find_unsayable,
     is_seccomp,
     returned,
     uses_metadata,
@@ -128,17 +129,13 @@ class _Task:
 
     def result(self) -> Decompiled:
         """Return the best that can be said of the program."""
-        obstacles = find_obstacles(self.program)
         if is_seccomp(self.program):
             what = "a filter for system calls (seccomp), which never sees a packet"
-            return self._nothing("it is no packet filter", (Obstacle(what), *obstacles))
-        if any(self._is_final(obstacle) for obstacle in obstacles):
-            return self._nothing("it does what no expression can", obstacles)
-        return replace(self, options=self._sourced()).searched(obstacles)
-
-    @staticmethod
-    def _is_final(obstacle: Obstacle) -> bool:
-        return obstacle.what.startswith(("asks", "jumps"))
+            return self._nothing("it is no packet filter", (Obstacle(what),))
+        unsayable = find_unsayable(self.program)
+        if unsayable:
+            return self._nothing("it does what no expression can", unsayable)
+        return replace(self, options=self._sourced()).searched(find_lengths(self.program))
 
     def _nothing(self, reason: str, obstacles: tuple[Obstacle, ...]) -> Decompiled:
         return self._answer(None, Proof.NONE, reason, obstacles)

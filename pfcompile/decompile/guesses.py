@@ -34,8 +34,8 @@ _LEAST_RELEVANT: Final = 0.15
 """Which part of a primitive's tests the program must seem to make."""
 
 _MOST_SETS: Final = 24
-"""Sets of numbers that are tried in one place; programs compare with more only in long lists, which
-are among the first."""
+"""Sets and numbers that are tried in one place. A program that asks one value for more has a long
+list of them, which is one set and stands before its parts."""
 
 
 @dataclass(frozen=True, slots=True)

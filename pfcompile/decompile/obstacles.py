@@ -21,7 +21,7 @@ from pfcompile.decompile.result import Obstacle
 from pfcompile.ir.arithmetic import WORD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 LIVE_WORDS: Final = frozenset(
     {
@@ -66,41 +66,42 @@ def returned(instructions: Sequence[Instruction]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def find_obstacles(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
-    """Return what in a valid program no expression can say."""
-    return tuple(_find(instructions))
-
-
-def _find(instructions: Sequence[Instruction]) -> Iterator[Obstacle]:
+def find_lengths(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
+    """Return where a program says more of a match than an expression can: several lengths."""
+    found = []
     computed = _positions(instructions, Op.RET_A)
     if computed:
-        yield Obstacle("returns A, where an expression has one length for all matches", computed)
+        what = "returns A, where an expression has one length for all matches"
+        found.append(Obstacle(what, computed))
     lengths = returned(instructions)
     if len(lengths) > 1:
         shown = ", ".join(map(str, lengths[:4])) + (", ..." if len(lengths) > 4 else "")
-        places = tuple(
-            position for position, one in enumerate(instructions) if one.code == Op.RET_K and one.k
-        )
-        yield Obstacle(
-            f"different lengths of a match ({shown}), where an expression has one", places
-        )
+        returns = _positions(instructions, Op.RET_K)
+        places = tuple(position for position in returns if instructions[position].k)
+        what = f"different lengths of a match ({shown}), where an expression has one"
+        found.append(Obstacle(what, places))
+    return tuple(found)
+
+
+def find_unsayable(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
+    """Return where a program asks what no expression can ask, or loops."""
+    found = []
     words: dict[Ancillary, list[int]] = {}
     for position, one in enumerate(instructions):
-        found = ancillary_word(one)
-        if found is not None and found.word not in LIVE_WORDS:
-            words.setdefault(found.word, []).append(position)
-    for word, positions in words.items():
-        yield Obstacle(
-            f"asks for {_METADATA_NAMES[word]}, for which expressions have no word",
-            tuple(positions),
-        )
+        word = ancillary_word(one)
+        if word is not None and word.word not in LIVE_WORDS:
+            words.setdefault(word.word, []).append(position)
+    for asked, positions in words.items():
+        what = f"asks for {_METADATA_NAMES[asked]}, for which expressions have no word"
+        found.append(Obstacle(what, tuple(positions)))
     backward = tuple(
         position
         for position, one in enumerate(instructions)
         if any(target > WORD and target & WORD <= position for target in successors(position, one))
     )
     if backward:
-        yield Obstacle("jumps backward, and a loop is not followed", backward)
+        found.append(Obstacle("jumps backward, and a loop is not followed", backward))
+    return tuple(found)
 
 
 def _positions(instructions: Sequence[Instruction], op: Op) -> tuple[int, ...]:

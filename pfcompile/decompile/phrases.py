@@ -46,7 +46,7 @@ class Phrase:
 
     @property
     def is_plain(self) -> bool:
-        """Whether no byte of the link header stands in it by number."""
+        """Whether it is as easy to read as its length says, so that nothing else is looked for."""
         return self.cost < len(self.text) + EXTRA
 
     def negated(self, everything: int) -> Phrase:

@@ -11,13 +11,13 @@ packet on which the program loses one is no sample.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
-from pfcompile.ir.comparison import Comparison
+from pfcompile.ir.comparison import Comparison, holds
 from pfcompile.ir.graph import Accept, Branch, Graph, Test
+from pfcompile.ir.ranges import contains
 from pfcompile.ir.values import (
     Ancillary,
     Arithmetic,
@@ -147,23 +147,9 @@ class Sample:
         if left is None:
             return None
         if isinstance(test.right, Numbers):
-            ranges = test.right.ranges
-            index = bisect_right(ranges, (left, WORD + 1)) - 1
-            return index >= 0 and ranges[index][1] >= left
+            return contains(test.right.ranges, left)
         right = self.value(test.right)
-        if right is None:
-            return None
-        match test.op:
-            case Comparison.EQ:
-                return left == right
-            case Comparison.GT:
-                return left > right
-            case Comparison.GE:
-                return left >= right
-            case Comparison.SET:
-                return left & right != 0
-            case Comparison.IN:
-                raise AssertionError  # handled above
+        return None if right is None else holds(test.op, left, right)
 
     def settle(self, test: Test, wanted: bool, rng: random.Random) -> None:
         """Try to make a test give what is wanted."""
