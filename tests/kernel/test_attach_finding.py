@@ -193,6 +193,19 @@ def test_names_that_are_taken_or_cannot_be(cable, name):
     find_attachment(name).end()
 
 
+def test_who_looks_on_does_not_keep_it(cable, sender):
+    with receiver(cable, PORT) as (sock,):
+        session = on(cable, Tc(LEFT), compiled(EXPRESSION), Action.DROP)
+        with find_attachment(str(session.description().maps["pf_description"])).open() as watched:
+            assert watched.is_attached()
+            session.close()
+            assert eventually(lambda: not watched.is_attached())
+            sender.sendto(b"x", (LEFT_IP, PORT))
+            assert comes(sock, [b"x"])
+            with pytest.raises(KernelError, match="ENOENT"):
+                watched.replace(compiled("ip"))
+
+
 def test_a_socket_filter_whose_name_is_taken_goes(cable, sender, name):
     with receiver(cable, PORT) as (sock,), on(cable, Tc(LEFT), compiled("ip")) as session:
         session.pin(name)

@@ -87,7 +87,7 @@ class Found:
                 name: held.enter_context(Map.by_id(number)) for name, number in told.maps.items()
             }
             hold: Hold = (
-                SocketHold(Map.by_id(self.holder)) if self.is_socket else Link.by_id(self.holder)
+                SocketHold(Map.by_id(self.holder)) if self.is_socket else _LinkOfOthers(self.holder)
             )
             held.callback(hold.close)
             return Attachment(plan, hold, maps, held.pop_all())
@@ -99,6 +99,47 @@ class Found:
             attachment.detach()
         if self.pin is not None:
             self.pin.unlink(missing_ok=True)
+
+
+class _LinkOfOthers:
+    """A link that others hold: it is opened for each call, and goes with them.
+
+    Held here as well, a filter would outlive its process for as long as somebody watches it. (The
+    array of a socket's filter is held: see `attachments` for what closing it may do.)
+    """
+
+    def __init__(self, number: int) -> None:
+        """Take its number; raises KernelError where it has gone."""
+        self._number = number
+        Link.by_id(number).close()
+
+    def update(self, program: LoadedProgram) -> None:
+        """Replace the program in one step; raises KernelError."""
+        with Link.by_id(self._number) as link:
+            link.update(program)
+
+    def is_attached(self) -> bool:
+        """Tell whether it is still there, and attached to something."""
+        try:
+            with Link.by_id(self._number) as link:
+                return link.is_attached()
+        except KernelError as error:
+            if error.errno != errno.ENOENT:
+                raise
+        return False
+
+    def pin(self, path: str | Path) -> Path:
+        """Keep it, whatever becomes of those who hold it; raises KernelError."""
+        with Link.by_id(self._number) as link:
+            return link.pin(path)
+
+    def detach(self) -> None:
+        """Take the program off, whoever holds it; raises KernelError."""
+        with Link.by_id(self._number) as link:
+            link.detach()
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
 
 
 def attachments() -> tuple[Found, ...]:
