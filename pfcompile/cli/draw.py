@@ -95,8 +95,7 @@ def command(
     if before and stage not in PASS_NAMES:
         raise click.UsageError("--before is for the stage of a pass")
     if format_name is None:
-        suffix = "" if output is None else Path(output).suffix
-        format_name = _BY_SUFFIX.get(suffix.lower(), "text")
+        format_name = _format_of(output)
     if dark and format_name != "png":
         raise click.UsageError("--dark is for a PNG")
     if format_name == "png" and output is None and sys.stdout is not None and sys.stdout.isatty():
@@ -142,6 +141,15 @@ def command(
         raise click.UsageError(str(error)) from error
     except PfcompileError as error:
         common.fail(error)
+
+
+def _format_of(output: str | None) -> str:
+    """Return the format that a file's name asks for."""
+    suffix = "" if output is None else Path(output).suffix
+    if suffix and suffix.lower() not in _BY_SUFFIX:
+        msg = f"no format's names end in {suffix} ({', '.join(_BY_SUFFIX)} do): give --format"
+        raise click.UsageError(msg)
+    return _BY_SUFFIX.get(suffix.lower(), "text")
 
 
 _EMPTY: Final = "an empty filter has no picture: it accepts every packet"

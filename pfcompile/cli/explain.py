@@ -11,9 +11,11 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from pfcompile.cli import common, options
-from pfcompile.errors import FilterError, PfcompileError
+from pfcompile.cli.explaining.failing import fail
+from pfcompile.errors import PfcompileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,13 +114,15 @@ def command(
     common.need_standard_output()
     codes = _codes(wanted, unwanted)
     text = common.expression(words, file)
+    odd = _given(_NOT_WITH_CAPTURES if inputs else _ONLY_WITH_CAPTURES)
+    if odd and inputs:
+        raise click.UsageError(
+            "-r counts by the link types of the captures, and gives no warnings: "
+            f"leave out {', '.join(odd)}"
+        )
+    if odd:
+        raise click.UsageError(f"{', '.join(odd)}: only with -r, which counts packets")
     if inputs:
-        about_warnings = strict or notes or wanted or unwanted
-        if link_type is not None or netmask is not None or live or about_warnings:
-            raise click.UsageError(
-                "-r counts by the link types of the captures, and gives no warnings: "
-                "leave out -y, -m, --live, --strict, --code, --ignore and --notes"
-            )
         from pfcompile.cli.explaining.hits import Request  # noqa: PLC0415 - as below
 
         Request(
@@ -149,17 +153,29 @@ def command(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    except FilterError as error:
-        if format_name == "json":
-            _print_error(error)
-            sys.exit(common.STATUS_USAGE)
-        common.fail(error)
     except PfcompileError as error:
-        common.fail(error)
+        fail(error, format_name)
     chosen = [each for each in explanation.warnings if each.code in codes]
     _print(explanation, chosen, format_name, notes=notes)
     if strict and any(_is_warning(each) for each in chosen):
         sys.exit(STATUS_WARNED)
+
+
+_NOT_WITH_CAPTURES: Final = frozenset(
+    {"link_type", "netmask", "live", "strict", "wanted", "unwanted", "notes", "timeout"}
+)
+_ONLY_WITH_CAPTURES: Final = frozenset({"no_optimize", "engine", "jobs"})
+
+
+def _given(names: frozenset[str]) -> list[str]:
+    """Return the options of some names that stand on the command line."""
+    context = click.get_current_context()
+    return [
+        each.opts[0]
+        for each in context.command.params
+        if each.name in names
+        and context.get_parameter_source(each.name) is ParameterSource.COMMANDLINE
+    ]
 
 
 def _is_warning(each: FilterWarning) -> bool:
@@ -203,9 +219,3 @@ def _print(
 
     shown = [each for each in chosen if notes or _is_warning(each)]
     print_explanation(explanation, shown, len(chosen) - len(shown))
-
-
-def _print_error(error: FilterError) -> None:
-    from pfcompile.explain.as_json import error_as_data  # noqa: PLC0415 - this format only
-
-    click.echo(json.dumps(error_as_data(error), indent=2, ensure_ascii=False))

@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from pfcompile.cli import common, options
+from pfcompile.cli.explaining.failing import fail
 from pfcompile.errors import PfcompileError
 
 _LONGEST_SEARCH: Final = 3600
@@ -87,7 +88,7 @@ def command(
             change_seconds=timeout,
         )
     except PfcompileError as error:
-        common.fail(error)
+        fail(error, format_name)
     if format_name == "json":
         click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
         return

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.errors import FilterError
+from pfcompile.explain.shortening import shortened
 from pfcompile.lower.context import Context, Options
 from pfcompile.lower.formula import FALSE
 from pfcompile.lower.link_protocol import link_protocol
@@ -83,10 +84,7 @@ class Subject:
 
     def quoted(self, span: Span, longest: int = LONGEST_QUOTED) -> str:
         """Return a part of the text in one line, shortened in the middle where it is longer."""
-        part = " ".join(self.text[span.start : span.end].split())
-        if len(part) <= longest:
-            return part
-        return f"{part[: longest // 2]} ... {part[5 - longest // 2 :]}"
+        return shortened(" ".join(self.text[span.start : span.end].split()), longest)
 
     def balanced(self, span: Span, longest: int = LONGEST_QUOTED) -> str:
         """Return a part of the text as `quoted` does, with the parentheses that it lacks."""

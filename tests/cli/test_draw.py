@@ -70,6 +70,7 @@ def test_nothing_to_draw(stage):
 
 
 def test_usage():
+    assert "no format's names end in .gif" in refused("draw", "-o", "x.gif", "ip")
     assert "--before is for the stage of a pass" in refused("draw", "--before", "ip")
     assert "--dark is for a PNG" in refused("draw", "--dark", "ip")
     assert "'fodl' is not one of" in refused("draw", "--stage", "fodl", "ip")

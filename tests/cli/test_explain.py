@@ -80,6 +80,13 @@ def test_json():
     assert none["warnings"] == []
 
 
+def test_options_that_would_do_nothing():
+    said = refused("explain", "-O", "-j", "2", "ip")
+    assert "-O, -j: only with -r" in said
+    said = refused("explain", "-r", "x.pcap", "--timeout", "2", "--notes", "ip")
+    assert "leave out --notes, --timeout" in said
+
+
 def test_a_bad_expression():
     assert "did you mean 'port' or 'proto'?" in refused("explain", "tcp prot 80")
     done = run("explain", "--format", "json", "tcp prot 80")

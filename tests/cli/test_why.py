@@ -58,9 +58,16 @@ def test_why_as_json():
     ]
 
 
+def test_a_bad_expression_as_json():
+    for command in (("why", "-p", 4), ("explain",)):
+        done = run(*command, "-r", CAPTURE, "--format", "json", "tcp prot 80")
+        assert (done.returncode, done.stderr) == (2, b"")
+        assert json.loads(done.stdout)["error"]["span"] == [4, 8]
+
+
 def test_no_search():
     text = run("why", "-r", CAPTURE, "-p", 4, "--timeout", 0, "udp").stdout.decode()
-    assert text.endswith("was found: the search for one was not wanted.\n")
+    assert text.endswith("was not found: no time was given to look for one.\n")
 
 
 def test_the_empty_expression():

@@ -12,6 +12,7 @@ import click
 from pfcompile.captures.folders import expand
 from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.cli import common
+from pfcompile.cli.explaining.failing import fail
 from pfcompile.cli.progress import ProgressBar
 from pfcompile.errors import FilterError, PfcompileError
 from pfcompile.explain.counting.captures import Reading, hits
@@ -95,7 +96,7 @@ class Request:
                     reading=reading,
                 )
         except FilterError as error:
-            common.fail(error)
+            fail(error, self.format_name)
         except PfcompileError as error:
             on_error(error)
             sys.exit(status)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pfcompile.errors import draw
 from pfcompile.explain import Level
+from pfcompile.explain.shortening import shortened
 from pfcompile.facts import link_types
 
 if TYPE_CHECKING:
@@ -133,9 +134,7 @@ def _understood(explanation: Explanation) -> Text:
 
 def _term(explanation: Explanation, term: Term, colour: str) -> Text:
     text = explanation.understood[term.understood.start : term.understood.end]
-    if len(text) > _WIDEST:
-        text = f"{text[: _WIDEST // 2]} ... {text[-_WIDEST // 4 :]}"
-    return Text(text, style=f"bold {colour}")
+    return Text(shortened(text, _WIDEST), style=f"bold {colour}")
 
 
 def _print_tried(page: _Page, explanation: Explanation) -> None:
@@ -160,7 +159,5 @@ def _print_warning(page: _Page, explanation: Explanation, each: FilterWarning) -
         page.block(Text(f"hint: {each.hint}"))
     for related in each.related:
         place = draw("", explanation.text, related.span).partition(": ")[0]
-        shown = explanation.quoted(related.span)
-        if len(shown) > _WIDEST // 2:
-            shown = f"{shown[: _WIDEST // 4]} ... {shown[-_WIDEST // 8 :]}"
+        shown = shortened(explanation.quoted(related.span), _WIDEST // 2)
         page.block(Text(f"{place}: {shown}: {related.message}"))

@@ -148,8 +148,10 @@ def _row(packet: bytes, start: int, marked: set[int], last: set[int], *, colour:
 def _change(why: Why) -> Iterator[Text]:
     turned = "not match" if why.matches else "match"
     if why.smallest is None and why.plain is None:
-        reason = "" if why.no_change == NO_CHANGE else f" was found: {why.no_change}"
-        yield Text(f"No change of its bytes that would make it {turned}{reason}.")
+        if why.no_change == NO_CHANGE:
+            yield Text(f"No change of its bytes would make it {turned}.")
+        else:
+            yield Text(f"A change that would make it {turned} was not found: {why.no_change}.")
         return
     if why.smallest is not None:
         yield Text(f"The smallest change that would make it {turned}, of {_bytes(why.smallest)}:")

@@ -133,7 +133,7 @@ def no_sign(subject: Subject) -> Iterator[FilterWarning]:
                 "PF123",
                 relation.span,
                 f"numbers have no sign: {subject.quoted(negative.span)} is {number}",
-                "add on the other side instead of subtracting",
+                "the least number is 0, the greatest 4294967295",
             )
         elif right == 0 and relation.op in {RelationOp.LT, RelationOp.GE}:
             always = "always" if relation.op is RelationOp.GE else "never"

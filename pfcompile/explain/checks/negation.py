@@ -140,15 +140,22 @@ def unlike_either(subject: Subject) -> Iterator[FilterWarning]:
         for before, link in zip(parts, chain.links, strict=False):
             if link.junction is Junction.OR and _unlike_alike(before, link.operand):
                 one, other = (_positive(subject, each) for each in (before, link.operand))
-                said = f"this leaves out only what is both `{one}` and `{other}`"
+                said = f"this leaves out only packets for which both `{one}` and `{other}` hold"
                 if _exclude_each_other(before, link.operand):
-                    said += ", which nothing is"
+                    said += ", and there are none"
                 yield warning(
                     "PF116",
                     before.span.to(link.operand.span),
                     said,
-                    f"to leave out either: not ({one} or {other})",
+                    f"to leave out either: {_neither(subject, before, link.operand, one, other)}",
                 )
+
+
+def _neither(subject: Subject, a: tree.Expression, b: tree.Expression, one: str, other: str) -> str:
+    """Return how to leave out both; comparisons stay about packets of their protocol."""
+    if isinstance(a, tree.Relation):
+        return f"{subject.quoted(a.span)} and {subject.quoted(b.span)}"
+    return f"not ({one} or {other})"
 
 
 def _unlike_alike(a: tree.Expression, b: tree.Expression) -> bool:

@@ -113,6 +113,7 @@ def _asks_ipv4(node: tree.Primitive) -> bool:
 
 
 _LISTENER: Final = {130: "query", 131: "report", 132: "done", 143: "report of version 2"}
+_LISTENER_RFC: Final = {130: "RFC 3810", 131: "RFC 2710", 132: "RFC 2710", 143: "RFC 3810"}
 
 
 def icmp6_alone(subject: Subject) -> Iterator[FilterWarning]:
@@ -135,7 +136,7 @@ def icmp6_alone(subject: Subject) -> Iterator[FilterWarning]:
                 "PF132",
                 relation.span,
                 f"a multicast listener {_LISTENER[number]} has a hop-by-hop header before ICMPv6 "
-                "(RFC 3810), behind which icmp6[...] does not look",
+                f"({_LISTENER_RFC[number]}), behind which icmp6[...] does not look",
                 f"write ip6[6] = 0 and ip6[40] = 58 and ip6[48] = {number}",
             )
         else:
@@ -224,7 +225,8 @@ def chain_elsewhere(subject: Subject) -> Iterator[FilterWarning]:
                     occurrence.span,
                     f"{headers} headers are looked at here; tcpdump loses its way behind an "
                     "authentication header, and kernels refuse its program",
-                    "--protochain-headers N looks at more; ip proto or ip6 proto do not loop",
+                    "--protochain-headers N looks at more; ip proto and ip6 proto look at the first "
+                    "alone",
                 )
             case _:
                 pass

@@ -31,7 +31,7 @@ def broadcast_of_any_network(subject: Subject) -> Iterator[FilterWarning]:
                     "PF171",
                     occurrence.span,
                     "this looks at the host part of the address alone, by the netmask: broadcast "
-                    "addresses of any network match, and single hosts of larger ones",
+                    "addresses of any network match, and so do some hosts of larger networks",
                     "write dst host with the network's own broadcast address",
                 )
             case _:
@@ -154,7 +154,7 @@ def changes_nothing(subject: Subject) -> Iterator[FilterWarning]:
                     "PF176",
                     span,
                     f"behind a backslash a number wraps at 65536: this is port {port}",
-                    f"write port {port}",
+                    f"write port {port} if that is meant",
                 )
             case _:
                 pass

@@ -154,7 +154,7 @@ def why_packet(
     way = _WayThrough(graph, dlt, Reader(packet, length), names)
     for step in steps:
         way.go(step)
-    smallest, plain, no_change = None, None, "the search for one was not wanted"
+    smallest, plain, no_change = None, None, "no time was given to look for one"
     if change_seconds > 0:
         program, no_change = _program(graph.graph, text, dlt, options)
         if program is not None:

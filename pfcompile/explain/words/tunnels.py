@@ -31,8 +31,8 @@ def tunnel_words(context: Context, node: tree.Encapsulation, place: str) -> str:
             said += where if context.options.source is Source.LIVE else ""
             after = "behind the tag"
         case "mpls":
-            which = "" if number is None else f" {number}"
-            said, after = f"an MPLS label{which}", "behind the label"
+            label = "an MPLS label" if number is None else f"MPLS label {number}"
+            said, after = f"frames with {label}", "behind the label"
         case "pppoed":
             return f"PPPoE discovery frames{place}"
         case "pppoes":
