@@ -92,9 +92,10 @@ def random_packets(rng):
     return [rng.randbytes(rng.choice((0, 14, 20, 34, 60))) for _ in range(4)]
 
 
-def test_random_extended_programs(tmp_path):
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.long)])
+def test_random_extended_programs(tmp_path, count):
     rng = random.Random(SEED)
-    for _ in range(60):
+    for _ in range(count):
         program = plausible_program(rng, mistakes=MORE_MISTAKES)
         packets = random_packets(rng)
         code = extended(program, MAPS, budget=3000)

@@ -147,10 +147,10 @@ def test_what_others_cover_in_a_long_list():
 
 
 def test_many_terms():
-    text = " or ".join(f"(host 10.0.0.{each} and port {each})" for each in range(1, 200))
+    text = " or ".join(f"(host 10.0.0.{each} and port {each})" for each in range(1, 60))
     found = explain(text)
-    assert len(found.terms) == 398
-    assert found.left_out == "terms were not tried one by one: 398 are too many"
+    assert len(found.terms) == 118
+    assert found.left_out == "terms were not tried one by one: 118 are too many"
 
 
 def test_usual_packets_have_the_addresses_of_the_filter():

@@ -125,8 +125,8 @@ def none_of_one_byte(packet: bytes, verdict, about: str) -> None:
 
 
 def test_the_named_bytes_decide_and_the_change_is_the_smallest():
-    outcomes = [check(*case) for case in cases(SEED, 100)]
-    assert sum(each.endswith("bytes") for each in outcomes) > 50, outcomes
+    outcomes = [check(*case) for case in cases(SEED, 15)]
+    assert sum(each.endswith("bytes") for each in outcomes) > 5, outcomes
 
 
 @pytest.mark.long

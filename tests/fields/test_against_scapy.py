@@ -148,10 +148,11 @@ def graphs(text):
     yield trace(recording.graph, program.snaplen).graph
 
 
-def test_blocks_ask_what_they_are_said_to_ask():
+@pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.long)])
+def test_blocks_ask_what_they_are_said_to_ask(count):
     rng = random.Random(f"{SEED} fields")
     source = packets(rng)
-    frames = [(data, decoded(data)) for data, _ in zip(source, range(100), strict=False)]
+    frames = [(data, decoded(data)) for data, _ in zip(source, range(count), strict=False)]
     checked = told = 0
     seen = set()
     for text in FILTERS:

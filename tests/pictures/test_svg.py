@@ -113,7 +113,9 @@ def test_nothing_is_in_the_way(text, stage):
     check_places(pictures(text)[stage])
 
 
-@pytest.mark.parametrize("text", LARGE)
+@pytest.mark.parametrize(
+    "text", [*(pytest.param(text, marks=pytest.mark.long) for text in LARGE[:2]), LARGE[2]]
+)
 def test_nothing_is_in_the_way_of_three_hundred_blocks(text):
     picture = pictures(text)["graph"]
     assert len(picture.boxes) > 10
@@ -294,6 +296,14 @@ def test_png():
     assert len(data) > 2 * len(png(Picture("empty", [Box(Kind.ACCEPT, ("x",))], []), scale=1.0))
 
 
+def test_what_is_larger_than_a_png_may_be_is_drawn_smaller(monkeypatch):
+    picture = pictures("tcp port 80")["graph"]
+    monkeypatch.setattr("pfcompile.pictures.png._LARGEST", 300)
+    data = png(picture, scale=4.0)
+    assert 290 < max(int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) <= 300
+
+
+@pytest.mark.long
 def test_a_large_png_is_drawn_smaller():
     picture = pictures(LARGE[0])["graph"]
     data = png(picture, scale=4.0)
