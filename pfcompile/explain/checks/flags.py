@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.explain.checks.arithmetic import relations
 from pfcompile.explain.codes import warning
 from pfcompile.explain.subject import value_of
-from pfcompile.explain.words.headers import TCP_FLAGS, flag_names
+from pfcompile.explain.words.headers import FLAG_WORDS, flag_names
 from pfcompile.explain.words.relations import flags_mask
 from pfcompile.syntax.tree import RelationOp
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _ALL: Final = 0xFF
 _SYN, _ACK, _URGENT = 0x02, 0x10, 0x20
-_WORDS: Final = {bit: f"tcp-{name.lower()}" for bit, name in TCP_FLAGS} | {0x08: "tcp-push"}
 _ECN: Final = 0xC0
 """ECE and CWR, which a first SYN that offers ECN has (RFC 3168)."""
 
@@ -61,7 +60,7 @@ def _missed(number: int) -> str:
 
 
 def _flag_words(bits: int) -> str:
-    words = [word for bit, word in _WORDS.items() if bits & bit]
+    words = [word for bit, word in FLAG_WORDS.items() if bits & bit]
     joined = "|".join(words)
     return f"({joined})" if len(words) > 1 else joined
 

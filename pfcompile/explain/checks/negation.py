@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pfcompile.errors import Span
 from pfcompile.explain.codes import warning
 from pfcompile.explain.explanation import Related
 from pfcompile.explain.subject import is_inherited, operands, qualifier_words, value_of
 from pfcompile.syntax import tree
-from pfcompile.syntax.tree import Junction, Kind, RelationOp
+from pfcompile.syntax.tree import Direction, Junction, Kind, RelationOp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pfcompile.explain.explanation import FilterWarning
     from pfcompile.explain.subject import Subject
-
-_PORTS: Final = frozenset({Kind.PORT, Kind.PORTRANGE})
 
 
 def first_only(subject: Subject) -> Iterator[FilterWarning]:
@@ -116,7 +114,7 @@ def both_at_once(subject: Subject) -> Iterator[FilterWarning]:
                 ) if (
                     is_inherited(after)
                     and qualifiers == after.qualifiers
-                    and qualifiers.kind in _PORTS
+                    and qualifiers.kind is Kind.PORT
                 ):
                     first, second = (
                         subject.quoted(each.identifier.span) for each in (before, after)
@@ -125,12 +123,26 @@ def both_at_once(subject: Subject) -> Iterator[FilterWarning]:
                     yield warning(
                         "PF115",
                         before.span.to(after.span),
-                        f"a packet must have both {first} and {second} here, one as its source "
-                        "port and one as its destination port",
+                        _both(first, second, qualifiers.direction),
                         f"write {head} {first} or {second} for packets with either",
                     )
                 case _:
                     pass
+
+
+def _both(first: str, second: str, direction: Direction | None) -> str:
+    """Return what it takes to have two ports, of one direction or of both."""
+    match direction:
+        case Direction.SRC | Direction.DST:
+            which = "source" if direction is Direction.SRC else "destination"
+            return f"a packet has one {which} port, which cannot be both {first} and {second}"
+        case Direction.SRC_AND_DST:
+            return f"no port of a packet can be both {first} and {second}"
+        case _:
+            return (
+                f"a packet must have both {first} and {second} here, one as its source port and "
+                "one as its destination port"
+            )
 
 
 def unlike_either(subject: Subject) -> Iterator[FilterWarning]:

@@ -225,8 +225,7 @@ def chain_elsewhere(subject: Subject) -> Iterator[FilterWarning]:
                     occurrence.span,
                     f"{headers} headers are looked at here; tcpdump loses its way behind an "
                     "authentication header, and kernels refuse its program",
-                    "--protochain-headers N looks at more; ip proto and ip6 proto look at the first "
-                    "alone",
+                    "--protochain-headers N looks at more; for the first alone: ip proto, ip6 proto",
                 )
             case _:
                 pass

@@ -1,65 +1,99 @@
 """What bytes of headers are called, and the words for flags and types in them.
 
-Sources: RFC 791, 8200, 9293, 768, 792, 4443, 826; IEEE 802.3.
+Where they stand is in the rows of `fields`; here are the words of plain English.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts.ip_protocols import IP_PROTOCOLS
 from pfcompile.facts.named_constants import NAMED_CONSTANTS
+from pfcompile.fields import network_headers, transport_headers
 from pfcompile.syntax.tree import Proto
 
-TCP_FLAGS: Final = (
-    (0x01, "FIN"),
-    (0x02, "SYN"),
-    (0x04, "RST"),
-    (0x08, "PSH"),
-    (0x10, "ACK"),
-    (0x20, "URG"),
-    (0x40, "ECE"),
-    (0x80, "CWR"),
-)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-FLAGS_BYTE: Final = 13
+    from pfcompile.fields.rows import Header
+
+FLAGS_BYTE: Final = NAMED_CONSTANTS["tcpflags"]
 """Where TCP has its flags."""
 
+FLAG_WORDS: Final = {bit: word for word, bit in NAMED_CONSTANTS.items() if word.startswith("tcp-")}
+"""Each bit of TCP's flags to the filter language's word for it."""
+
+_FLAG_NAMES: Final = {
+    bit: word.removeprefix("tcp-").upper().replace("PUSH", "PSH")
+    for bit, word in FLAG_WORDS.items()
+}
+
+_TITLES: Final[dict[Proto, tuple[Header, Mapping[str, str]]]] = {
+    Proto.TCP: (
+        transport_headers.TCP,
+        {
+            "srcport": "source port",
+            "dstport": "destination port",
+            "seq": "sequence number",
+            "ack": "acknowledgement number",
+            "data_offset": "header length",
+            "flags": "flags",
+            "window": "window",
+            "checksum": "checksum",
+        },
+    ),
+    Proto.UDP: (
+        transport_headers.UDP,
+        {
+            "srcport": "source port",
+            "dstport": "destination port",
+            "len": "length",
+            "checksum": "checksum",
+        },
+    ),
+    Proto.ICMP: (transport_headers.ICMP, {"type": "type", "code": "code"}),
+    Proto.ICMP6: (transport_headers.ICMP6, {"type": "type", "code": "code"}),
+    Proto.IP: (
+        network_headers.IP,
+        {
+            "version ihl": "version and header length",
+            "tos": "type of service",
+            "len": "total length",
+            "id": "identification",
+            "flags": "flags",
+            "flags frag_offset": "flags and fragment offset",
+            "ttl": "time to live",
+            "proto": "protocol",
+            "checksum": "checksum",
+            "src": "source address",
+            "dst": "destination address",
+        },
+    ),
+    Proto.IP6: (
+        network_headers.IP6,
+        {"len": "payload length", "nexthdr": "next header", "hop_limit": "hop limit"},
+    ),
+    Proto.ARP: (
+        network_headers.ARP,
+        {"hrd": "hardware type", "pro": "protocol type", "op": "operation"},
+    ),
+    Proto.RARP: (network_headers.RARP, {"op": "operation"}),
+}
+"""Of each protocol, the names of fields of its header, or of the first and last of several."""
+
+
+def _placed(header: Header, names: str) -> tuple[int, int]:
+    """Return the offset and size of the whole bytes that some fields are in."""
+    of_name = {field.name: field for field in (*header.fields, *header.parts)}
+    first, *_, last = (of_name[name] for name in (*names.split(), names.split()[-1]))
+    start = first.start // 8
+    return start, -(-last.end // 8) - start
+
+
 HEADER_FIELDS: Final = {
-    (Proto.TCP, 0, 2): "source port",
-    (Proto.TCP, 2, 2): "destination port",
-    (Proto.TCP, 4, 4): "sequence number",
-    (Proto.TCP, 8, 4): "acknowledgement number",
-    (Proto.TCP, 12, 1): "header length",
-    (Proto.TCP, FLAGS_BYTE, 1): "flags",
-    (Proto.TCP, 14, 2): "window",
-    (Proto.TCP, 16, 2): "checksum",
-    (Proto.UDP, 0, 2): "source port",
-    (Proto.UDP, 2, 2): "destination port",
-    (Proto.UDP, 4, 2): "length",
-    (Proto.UDP, 6, 2): "checksum",
-    (Proto.ICMP, 0, 1): "type",
-    (Proto.ICMP, 1, 1): "code",
-    (Proto.ICMP6, 0, 1): "type",
-    (Proto.ICMP6, 1, 1): "code",
-    (Proto.IP, 0, 1): "version and header length",
-    (Proto.IP, 1, 1): "type of service",
-    (Proto.IP, 2, 2): "total length",
-    (Proto.IP, 4, 2): "identification",
-    (Proto.IP, 6, 1): "flags",
-    (Proto.IP, 6, 2): "flags and fragment offset",
-    (Proto.IP, 8, 1): "time to live",
-    (Proto.IP, 9, 1): "protocol",
-    (Proto.IP, 10, 2): "checksum",
-    (Proto.IP, 12, 4): "source address",
-    (Proto.IP, 16, 4): "destination address",
-    (Proto.IP6, 4, 2): "payload length",
-    (Proto.IP6, 6, 1): "next header",
-    (Proto.IP6, 7, 1): "hop limit",
-    (Proto.ARP, 0, 2): "hardware type",
-    (Proto.ARP, 2, 2): "protocol type",
-    (Proto.ARP, 6, 2): "operation",
-    (Proto.RARP, 6, 2): "operation",
+    (proto, *_placed(header, names)): title
+    for proto, (header, titles) in _TITLES.items()
+    for names, title in titles.items()
 }
 """(protocol, offset, size) to the name of the field."""
 
@@ -82,5 +116,5 @@ VALUES: Final = {
 
 def flag_names(bits: int) -> str:
     """Return the names of TCP's flags among eight bits: "SYN and ACK"."""
-    names = [name for bit, name in TCP_FLAGS if bits & bit]
+    names = [name for bit, name in _FLAG_NAMES.items() if bits & bit]
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
