@@ -30,7 +30,7 @@ from pfcompile.decompile.outline import outline
 from pfcompile.decompile.probes import meant
 from pfcompile.decompile.proving import Judge, clean_graph
 from pfcompile.decompile.questions import Questions, tests_of
-from pfcompile.decompile.reading import read_graph
+from pfcompile.decompile.reading import as_run, read_graph
 from pfcompile.decompile.result import Decompiled, Obstacle, Proof
 from pfcompile.decompile.structure import Search
 from pfcompile.decompile.training import Training
@@ -92,7 +92,7 @@ def decompile(
         ValueError: There is no such link type, or the netmask is none.
         MissingExtraError: z3 is not installed.
     """
-    program = tuple(instructions)
+    program = as_run(tuple(instructions))
     task = _Task(
         program,
         Options(link_types.number(link_type), _NAMES, _netmask(netmask)),

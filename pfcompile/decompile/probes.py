@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pfcompile.decompile.meanings import meaning
 from pfcompile.decompile.questions import tests_of
+from pfcompile.decompile.reading import LONGEST_PACKET
 from pfcompile.errors import FilterError, ProgramError
 from pfcompile.ir.comparison import Comparison
-from pfcompile.ir.values import Const
+from pfcompile.ir.values import Const, Load, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +26,26 @@ Level: TypeAlias = tuple[str, ...]
 
 @lru_cache(4096)
 def meant(text: str, options: Options, level: Level) -> Graph | None:
-    """Return what a piece means behind some encapsulations, None where that is nothing."""
+    """Return what a piece means behind some encapsulations, None where that is nothing.
+
+    Nor is it anything where it may end the whole filter.
+    """
     try:
-        return meaning(text, options, level) if text else None
+        graph = meaning(text, options, level) if text else None
     except (FilterError, ProgramError):
         return None
+    return None if graph is None or any(map(_is_impossible, tests_of(graph))) else graph
+
+
+def _is_impossible(test: Test) -> bool:
+    """Return whether no packet is long enough for a test, so that it ends the filter."""
+    waiting = [test.left, test.right]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Load) and value.base is None and value.offset > LONGEST_PACKET:
+            return True
+        waiting += parts(value)
+    return False
 
 
 _UNLIKE = ("arp", "ip multicast", "ip6 multicast")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.analysis.facts import Facts
 from pfcompile.compiler import compile as compile_text
-from pfcompile.decompile.reading import read_graph
+from pfcompile.decompile.reading import as_run, read_graph
 from pfcompile.decompile.result import Proof
 from pfcompile.decompile.sets import gather_sets
 from pfcompile.errors import ProgramError
@@ -79,7 +79,7 @@ class Judge:
     def _compiled(self, text: str) -> tuple[Instruction, ...]:
         """Return the unoptimised program, which is what an expression means."""
         options = self.options
-        return compile_text(
+        compiled = compile_text(
             text,
             options.dlt,
             self.snaplen,
@@ -89,7 +89,8 @@ class Judge:
             savefile=options.source is Source.SAVEFILE,
             resolver=options.resolver,
             max_instructions=None,
-        ).instructions
+        )
+        return as_run(compiled.instructions)
 
     def _solved(self, compiled: tuple[Instruction, ...], timeout_ms: int) -> Answer:
         if self.only_acceptance:

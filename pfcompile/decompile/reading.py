@@ -15,6 +15,7 @@ from pfcompile.cbpf.isa import (
     Ancillary,
     Class,
     Instruction,
+    Op,
     Operand,
     Place,
     Row,
@@ -52,6 +53,9 @@ _Registers: TypeAlias = tuple[Value, ...]
 _State: TypeAlias = tuple[int, _Registers]
 
 _ZERO: Final = const(0)
+
+LONGEST_PACKET: Final = 2**31 - 1
+"""Bytes; a snapshot length is a signed 32-bit number."""
 _DIVISIONS: Final = frozenset({ArithmeticOp.DIV, ArithmeticOp.MOD})
 
 
@@ -65,6 +69,25 @@ def read_graph(instructions: Sequence[Instruction]) -> Graph:
     check_loop_free(instructions)
     reader = _Reader(instructions, wanted_registers(instructions))
     return grow(reader.state(0, (_ZERO,) * REGISTERS), reader.move)
+
+
+def as_run(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:
+    """Return a program that says what loads do for which no packet is long enough: they end it.
+
+    Some link types have offsets that libpcap never sets; programs for them load from there. Proofs
+    leave packets out that a load runs past the end of, and here those would be all.
+    """
+    return tuple(_RETURN_0 if _is_impossible(one) else one for one in instructions)
+
+
+_RETURN_0: Final = Instruction(Op.RET_K, 0, 0, 0)
+
+
+def _is_impossible(instruction: Instruction) -> bool:
+    row = ROW_OF.get(instruction.code)
+    if row is None or row.operand not in {Operand.ABSOLUTE, Operand.HEADER}:
+        return False
+    return ancillary_word(instruction) is None and instruction.k + row.size > LONGEST_PACKET
 
 
 @dataclass(frozen=True, slots=True)
