@@ -225,7 +225,8 @@ def chain_elsewhere(subject: Subject) -> Iterator[FilterWarning]:
                     occurrence.span,
                     f"{headers} headers are looked at here; tcpdump loses its way behind an "
                     "authentication header, and kernels refuse its program",
-                    "--protochain-headers N looks at more; for the first alone: ip proto, ip6 proto",
+                    "--protochain-headers N looks at more; for the first alone, ip proto or "
+                    "ip6 proto will do",
                 )
             case _:
                 pass

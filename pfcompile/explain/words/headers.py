@@ -85,9 +85,9 @@ _TITLES: Final[dict[Proto, tuple[Header, Mapping[str, str]]]] = {
 def _placed(header: Header, names: str) -> tuple[int, int]:
     """Return the offset and size of the whole bytes that some fields are in."""
     of_name = {field.name: field for field in (*header.fields, *header.parts)}
-    first, *_, last = (of_name[name] for name in (*names.split(), names.split()[-1]))
-    start = first.start // 8
-    return start, -(-last.end // 8) - start
+    fields = [of_name[name] for name in names.split()]
+    start = fields[0].start // 8
+    return start, -(-fields[-1].end // 8) - start
 
 
 HEADER_FIELDS: Final = {
