@@ -41,7 +41,7 @@ def command(
     PROGRAM is a file, @FILE, - for standard input (also where there is none), or the program
     itself: what tcpdump -d, -dd and -ddd print, bpf_asm's language, the bytecode of iptables,
     JSON, a savefile or raw bytes. Its packets begin with an Ethernet header unless -y says what
-    with; those of xt_bpf with an IP header: -y RAW.
+    with; those of xt_bpf with an IP header: -y IPV4, IPV6 or RAW.
 
     The expression is compiled again and proved equal to the program. What no expression can say,
     and whatever else is to be known, goes to standard error.
