@@ -67,7 +67,8 @@ def print_explanation(
     if hidden:
         page.blank()
         one = "1 note" if hidden == 1 else f"{hidden} notes"
-        page.line(Text(f"{one} on limits that seldom matter: --notes shows", style="dim"))
+        said = f"{one} on limits that seldom matter: --notes shows"
+        page.block(Text(said, style="dim"), indent=0)
 
 
 def print_warnings(explanation: Explanation, warnings: Sequence[FilterWarning]) -> None:
