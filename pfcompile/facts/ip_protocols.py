@@ -13,11 +13,16 @@ from pfcompile.facts.rows import Number, by_name
 HOPOPTS: Final = 0
 ICMP: Final = 1
 IGMP: Final = 2
+IPV4: Final = 4
+"""IPv4 inside IP."""
 TCP: Final = 6
 IGRP: Final = 9
 UDP: Final = 17
+IPV6: Final = 41
+"""IPv6 inside IP."""
 ROUTING: Final = 43
 FRAGMENT: Final = 44
+GRE: Final = 47
 ESP: Final = 50
 AH: Final = 51
 ICMP6: Final = 58
@@ -55,7 +60,7 @@ IP_PROTOCOLS: Final = (
     Number(ICMP, ("icmp", "ICMP"), "Internet Control Message, RFC 792"),
     Number(IGMP, ("igmp", "IGMP"), "Internet Group Management, RFC 9776"),
     Number(3, ("ggp", "GGP"), "Gateway-to-Gateway, RFC 823"),
-    Number(4, ("ipencap", "IP-ENCAP"), "IPv4 in IP, RFC 2003"),
+    Number(IPV4, ("ipencap", "IP-ENCAP"), "IPv4 in IP, RFC 2003"),
     Number(5, ("st", "ST"), "Stream, RFC 1819"),
     Number(TCP, ("tcp", "TCP"), "Transmission Control, RFC 9293"),
     Number(8, ("egp", "EGP"), "Exterior Gateway, RFC 888"),
@@ -70,12 +75,12 @@ IP_PROTOCOLS: Final = (
     Number(36, ("xtp", "XTP"), "Xpress Transport"),
     Number(37, ("ddp", "DDP"), "AppleTalk Datagram Delivery"),
     Number(38, ("idpr-cmtp", "IDPR-CMTP"), "IDPR Control Message Transport"),
-    Number(41, ("ipv6", "IPv6"), "IPv6 in IP, RFC 2473"),
+    Number(IPV6, ("ipv6", "IPv6"), "IPv6 in IP, RFC 2473"),
     Number(ROUTING, ("ipv6-route", "IPv6-Route"), "Routing header of IPv6, RFC 8200"),
     Number(FRAGMENT, ("ipv6-frag", "IPv6-Frag"), "Fragment header of IPv6, RFC 8200"),
     Number(45, ("idrp", "IDRP"), "Inter-Domain Routing"),
     Number(46, ("rsvp", "RSVP"), "Resource Reservation, RFC 2205"),
-    Number(47, ("gre", "GRE"), "Generic Routing Encapsulation, RFC 2784"),
+    Number(GRE, ("gre", "GRE"), "Generic Routing Encapsulation, RFC 2784"),
     Number(ESP, ("esp", "IPSEC-ESP"), "Encapsulating Security Payload, RFC 4303"),
     Number(AH, ("ah", "IPSEC-AH"), "Authentication Header, RFC 4302"),
     Number(57, ("skip", "SKIP"), "SKIP"),

@@ -1,17 +1,23 @@
-"""Address families as captures have them: every system has numbers of its own.
-
-Source: the link-layer header types at tcpdump.org (LINKTYPE_NULL); sys/socket.h of each system.
-"""
+"""Address families of any system, as captures have them (`facts.address_families`)."""
 
 from __future__ import annotations
 
 from typing import Final
 
-IPV4: Final = 2
-"""AF_INET, everywhere."""
+from pfcompile.facts import address_families
 
-IPV6: Final = (10, 24, 26, 28, 30)
-"""AF_INET6 on Linux, NetBSD and OpenBSD, Solaris, FreeBSD and Darwin."""
+IPV4: Final = address_families.INET
+
+IPV6: Final = tuple(
+    sorted(
+        (
+            address_families.INET6_LINUX,
+            address_families.INET6_SOLARIS,
+            *address_families.INET6_OTHERS,
+        )
+    )
+)
+"""The numbers of every system."""
 
 
 def in_any_order(number: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.facts import arcnet, ethertypes, ppp
+from pfcompile.facts import arcnet, ethertypes, frame_relay, ppp
 from pfcompile.facts.link_layouts import Encoding
 from pfcompile.fields import families, link_headers, network_headers, starts, transport_headers
 from pfcompile.fields.addresses import settled, total
@@ -57,7 +57,10 @@ _BY_ARCNET: Final[dict[int, Header]] = {
     for number, code in arcnet.ARCNET_CODES.items()
     if number in _BY_ETHERTYPE
 }
-_BY_FRAME_RELAY: Final = {0x03CC: network_headers.IP, 0x038E: network_headers.IP6}
+_BY_FRAME_RELAY: Final = {
+    frame_relay.IP: network_headers.IP,
+    frame_relay.IP6: network_headers.IP6,
+}
 _BY_VERSION: Final = {0x40: network_headers.IP, 0x60: network_headers.IP6}
 
 _TABLES: Final[dict[Encoding, tuple[int, Mapping[int, Header]]]] = {

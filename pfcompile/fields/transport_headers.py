@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pfcompile.facts import ip_protocols
+from pfcompile.facts import ip_protocols, tunnels
 from pfcompile.fields.network_headers import IP, IP6, IP6_EXTENSION, IP6_FRAGMENT
 from pfcompile.fields.rows import Field, Header, Kind, in_order
 
@@ -126,13 +126,13 @@ BY_PROTOCOL: Final[dict[int, Header]] = {
     ip_protocols.HOPOPTS: IP6_EXTENSION,
     ip_protocols.ICMP: ICMP,
     ip_protocols.IGMP: IGMP,
-    4: IP,
+    ip_protocols.IPV4: IP,
     ip_protocols.TCP: TCP,
     ip_protocols.UDP: UDP,
-    41: IP6,
+    ip_protocols.IPV6: IP6,
     ip_protocols.ROUTING: IP6_EXTENSION,
     ip_protocols.FRAGMENT: IP6_FRAGMENT,
-    47: GRE,
+    ip_protocols.GRE: GRE,
     ip_protocols.ESP: ESP,
     ip_protocols.AH: AH,
     ip_protocols.ICMP6: ICMP6,
@@ -143,5 +143,8 @@ BY_PROTOCOL: Final[dict[int, Header]] = {
 }
 """What begins where IP's header ends, by IP's protocol number."""
 
-BY_UDP_PORT: Final[dict[int, Header]] = {4789: VXLAN, 6081: GENEVE}
-"""What begins where UDP's header ends, by destination port (RFC 7348, RFC 8926)."""
+BY_UDP_PORT: Final[dict[int, Header]] = {
+    tunnels.VXLAN_PORT: VXLAN,
+    tunnels.GENEVE_PORT: GENEVE,
+}
+"""What begins where UDP's header ends, by destination port."""

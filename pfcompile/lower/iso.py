@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.facts import isis, llc_saps
+from pfcompile.facts import frame_relay, isis, llc_saps
 from pfcompile.facts.link_layouts import Encoding
 from pfcompile.ir.values import add, const
 from pfcompile.lower.formula import Formula, byte, equal, every, half, some
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _PDU_TYPE_OFFSET: Final = 4
 _HDLC_ISO: Final = 0xFEFE
-_FRAME_RELAY_ISO: Final = 0x0300
 
 
 def protocol(context: Context, number: int, span: Span) -> Formula:
@@ -35,7 +34,7 @@ def protocol(context: Context, number: int, span: Span) -> Formula:
                 equal(half(frame.type_field), _HDLC_ISO), equal(byte(_start(context)), number)
             )
         if frame.layout.encoding is Encoding.FRAME_RELAY:
-            return equal(half(frame.header, 2), _FRAME_RELAY_ISO + number)
+            return equal(half(frame.header, 2), frame_relay.ISO + number)
     is_iso = link_protocol(context, llc_saps.ISO, span)
     return every(is_iso, equal(byte(_start(context)), number))
 

@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.facts import arcnet, atm, ethertypes, llc_saps, ppp, wlan
+from pfcompile.facts import (
+    address_families,
+    arcnet,
+    atm,
+    ethertypes,
+    frame_relay,
+    llc_saps,
+    ppp,
+    wlan,
+)
 from pfcompile.facts.link_layouts import Encoding
 from pfcompile.ir.values import add, const
 from pfcompile.lower.context import Source
@@ -41,18 +50,13 @@ if TYPE_CHECKING:
 _COOKED_802_3: Final = 1
 _COOKED_802_2: Final = 4
 
-# Address families as they stand in captures. IPv6 has a number of its own on each system: NetBSD
-# and OpenBSD, FreeBSD, Darwin; and on Linux.
-_AF_INET: Final = 2
-_AF_INET6_SAVEFILE: Final = (30, 24, 28)
-_AF_INET6_LINUX: Final = (10,)
-
 _HDLC_ISO: Final = 0xFEFE
-_FRAME_RELAY_IP: Final = 0x03CC
-_FRAME_RELAY_IP6: Final = 0x038E
-_FRAME_RELAY_ISO: Final = (0x0381, 0x0382, 0x0383)
+_FRAME_RELAY_ISO: Final = tuple(frame_relay.ISO + number for number in (0x81, 0x82, 0x83))
 _JUNIPER_MAGIC: Final = 0x4D474300
-_IPNET_FAMILIES: Final = {ethertypes.IP: 2, ethertypes.IP6: 26}
+_IPNET_FAMILIES: Final = {
+    ethertypes.IP: address_families.INET,
+    ethertypes.IP6: address_families.INET6_SOLARIS,
+}
 _LANE_CONTROL: Final = 0xFF00
 
 
@@ -220,10 +224,10 @@ def _ethertype(context: Context, protocol: int) -> Formula:
 def _families(context: Context, protocol: int) -> tuple[int, ...]:
     """Return the address family numbers that stand for `protocol`."""
     if protocol == ethertypes.IP:
-        return (_AF_INET,)
+        return (address_families.INET,)
     if protocol == ethertypes.IP6:
         savefile = context.options.source is Source.SAVEFILE
-        return _AF_INET6_SAVEFILE if savefile else _AF_INET6_LINUX
+        return address_families.INET6_OTHERS if savefile else (address_families.INET6_LINUX,)
     return ()
 
 
@@ -258,8 +262,8 @@ def _arcnet(context: Context, protocol: int) -> Formula:
 
 def _frame_relay(context: Context, protocol: int) -> Formula:
     codes = {
-        ethertypes.IP: (_FRAME_RELAY_IP,),
-        ethertypes.IP6: (_FRAME_RELAY_IP6,),
+        ethertypes.IP: (frame_relay.IP,),
+        ethertypes.IP6: (frame_relay.IP6,),
         llc_saps.ISO: _FRAME_RELAY_ISO,
     }
     field = half(context.frame.header, 2)

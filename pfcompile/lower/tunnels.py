@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.facts import atm, ethertypes, ppp
 from pfcompile.facts.link_layouts import Encoding
+from pfcompile.facts.tunnels import GENEVE_PORT, VXLAN_PORT
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.values import Value, add, arithmetic, const
 from pfcompile.lower.context import Source
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from pfcompile.syntax.tree import Encapsulation
 
 UDP_HEADER: Final = 8
-GENEVE_PORT: Final = 6081
-VXLAN_PORT: Final = 4789
 MAX_VLAN: Final = 0x0FFF
 MAX_LABEL: Final = 0xFFFFF
 MAX_SESSION: Final = 0xFFFF

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.facts.tunnels import GENEVE_PORT, VXLAN_PORT
 from pfcompile.lower.context import Source
-from pfcompile.lower.tunnels import GENEVE_PORT, VXLAN_PORT
 
 if TYPE_CHECKING:
     from pfcompile.lower.context import Context
