@@ -7,6 +7,7 @@ what stays different without it is to blame.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -80,6 +81,9 @@ def find(subject: Subject, seconds: float = SECONDS) -> Proved:
     return Proved(found, filters.left_out)
 
 
+_IN_QUOTES: Final = re.compile("'([^']*)'")
+
+
 def _every_packet(subject: Subject) -> FilterWarning:
     return warning("PF105", subject.expression.span, "every packet matches")
 
@@ -88,8 +92,9 @@ def _no_packet(subject: Subject) -> FilterWarning:
     """Return the warning for a filter that the optimiser finds to be impossible."""
     error = rejects_all(subject.expression, subject.text, subject.options)
     _, _, why = error.message.partition(": ")
+    why = _IN_QUOTES.sub(r"`\1`", why)  # as all warnings quote terms
     said = "no packet matches" + (f": {why}" if why else "")
-    hint = error.hint
+    hint = None if error.hint is None else _IN_QUOTES.sub(r"`\1`", error.hint)
     odd = any(
         each.moved or each.frame.layout.encoding is Encoding.COOKED for each in subject.occurrences
     )

@@ -96,7 +96,7 @@ def test_a_bad_expression():
 
 def test_what_no_packet_matches_is_explained():
     said = text("ip and arp")
-    assert "warning PF106: 1:1: no packet matches: 'ip' and 'arp' cannot both hold" in said
+    assert "warning PF106: 1:1: no packet matches: `ip` and `arp` cannot both hold" in said
 
 
 @pytest.mark.parametrize(
