@@ -8,6 +8,7 @@ one (`jit.scan.counted`), and else walked packet by packet (`ir.evaluation`).
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ class _Ways:
         self.flows = [NO_FLOW] * len(graph)
         self._walker = Walker(graph)
         self._seen: list[list[int]] = [[0, 0, 0, 0] for _ in graph.blocks]
+        self._counters = [0] * self.instructions.words
 
     def match(self, packet: bytes, wire_length: int, /) -> int:
         """Count one packet, and return whether it is accepted."""
@@ -146,13 +148,16 @@ class _Ways:
         return int(accepted)
 
     def add(self, counters: Sequence[int]) -> None:
-        """Add what native code has counted."""
-        self._add(self.instructions.flows(counters))
+        """Add what native code has counted in a file."""
+        self._counters = list(map(operator.add, self._counters, counters))
 
     def finish(self) -> None:
-        """Add what has been counted here."""
+        """Add what has been counted here and natively to the flows."""
         self._add(BlockFlow(*each) for each in self._seen)
         self._seen = [[0, 0, 0, 0] for _ in self.flows]
+        # Flows are sums of counters, so that those of all files are worked out at once.
+        self._add(self.instructions.flows(self._counters))
+        self._counters = [0] * len(self._counters)
 
     def _add(self, flows: Iterable[BlockFlow]) -> None:
         self.flows = [before + more for before, more in zip(self.flows, flows, strict=True)]
