@@ -98,7 +98,10 @@ def decompile(
         Options(link_types.number(link_type), _NAMES, _netmask(netmask)),
         time.monotonic() + timeout,
     )
-    return task.result()
+    try:
+        return task.result()
+    except RecursionError:
+        return task.nothing("it is nested too deeply")
 
 
 def _netmask(netmask: int | str | None) -> int:
@@ -131,13 +134,14 @@ class _Task:
         """Return the best that can be said of the program."""
         if is_seccomp(self.program):
             what = "a filter for system calls (seccomp), which never sees a packet"
-            return self._nothing("it is no packet filter", (Obstacle(what),))
+            return self.nothing("it is no packet filter", (Obstacle(what),))
         unsayable = find_unsayable(self.program)
         if unsayable:
-            return self._nothing("it does what no expression can", unsayable)
+            return self.nothing("it does what no expression can", unsayable)
         return replace(self, options=self._sourced()).searched(find_lengths(self.program))
 
-    def _nothing(self, reason: str, obstacles: tuple[Obstacle, ...]) -> Decompiled:
+    def nothing(self, reason: str, obstacles: tuple[Obstacle, ...] = ()) -> Decompiled:
+        """Return that there is no expression, and why."""
         return self._answer(None, Proof.NONE, reason, obstacles)
 
     def _answer(
@@ -251,7 +255,10 @@ class _Finder:
         if truth == 0:
             return _NOTHING
         search = Search(self._vocabulary, samples.all, movers(self._options), self._deadline)
-        found = search.solve(truth, care, ())
+        try:
+            found = search.solve(truth, care, ())
+        except RecursionError:  # hundreds of pieces, one after the other
+            return None
         return None if found is None else found.text
 
     def _vocabulary(self, level: Level) -> Sequence[Phrase]:

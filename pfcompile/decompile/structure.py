@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 _MOST_PROBLEMS: Final = 1200
 """Parts that are solved before the search takes only what looks best."""
 
-_WIDTHS: Final = (4, 3, 2, 2)
-"""How many ways are tried in an expression's first parts; one in all others."""
+_WIDTHS: Final = (5, 4, 3, 3)
+"""How many ways are tried in an expression's first parts; in all others the first that succeeds."""
+
+_MOST_ATTEMPTS: Final = 3
+"""How many may fail there."""
 
 
 class _Split(NamedTuple):

@@ -103,6 +103,20 @@ def test_no_program(program):
         asked(program)
 
 
+def test_arithmetic_without_end():
+    source = "ld [0]\ntax\n" + "xor x\nadd #1\n" * 1500 + "jeq #7, yes, no\nyes: ret #1\nno: ret #0"
+    found = asked(assemble(source))
+    assert found.expression is None
+    assert "nested too deeply" in found.reason
+
+
+def test_hundreds_of_tests():
+    ends = "yes: ret #1\nno: ret #0"
+    tests = "".join(f"ldb [{offset}]\njeq #{offset % 7 + 1}, yes\n" for offset in range(120))
+    found = asked(assemble(f"{tests}ja no\n{ends}"))
+    assert found.is_proved
+
+
 def test_wrong_arguments():
     program = assemble("ret #1")
     with pytest.raises(ValueError, match="unknown data link type"):
