@@ -213,7 +213,7 @@ def _print(
         data = as_data(explanation)
         codes = {each.code for each in chosen}
         data["warnings"] = [each for each in data["warnings"] if each["code"] in codes]
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(data, indent=2))
         return
     from pfcompile.cli.explaining.text import print_explanation  # noqa: PLC0415 - loads rich
 

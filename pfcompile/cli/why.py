@@ -90,7 +90,7 @@ def command(
     except PfcompileError as error:
         fail(error, format_name)
     if format_name == "json":
-        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(found.as_json(), indent=2))
         return
     from pfcompile.cli.explaining.way import print_way  # noqa: PLC0415 - loads rich
 

@@ -87,6 +87,12 @@ def test_options_that_would_do_nothing():
     assert "leave out --notes, --timeout" in said
 
 
+def test_json_of_what_is_no_text():
+    done = run("explain", "--format", "json", "host \udcff")
+    assert done.returncode == 2
+    assert json.loads(done.stdout.decode())["text"] == "host \udcff"
+
+
 def test_a_bad_expression():
     assert "did you mean 'port' or 'proto'?" in refused("explain", "tcp prot 80")
     done = run("explain", "--format", "json", "tcp prot 80")

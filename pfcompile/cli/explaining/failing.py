@@ -20,6 +20,6 @@ def fail(error: PfcompileError, format_name: str) -> NoReturn:
     if format_name == "json" and isinstance(error, FilterError):
         from pfcompile.explain.as_json import error_as_data  # noqa: PLC0415 - rarely needed
 
-        click.echo(json.dumps(error_as_data(error), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(error_as_data(error), indent=2))
         sys.exit(common.STATUS_USAGE)
     common.fail(error)

@@ -101,7 +101,7 @@ class Request:
             on_error(error)
             sys.exit(status)
         if self.format_name == "json":
-            click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+            click.echo(json.dumps(found.as_json(), indent=2))
         else:
             click.echo("\n".join(lines(found)))
         sys.exit(status)
