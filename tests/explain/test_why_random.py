@@ -29,6 +29,8 @@ LINK_TYPES = ("EN10MB",) * 5 + ("RAW", "PPP", "LINUX_SLL", "IEEE802_11_RADIO", "
 REPLACEMENTS = 60
 SECONDS = 60
 """For a change, on a machine that is busy with other tests."""
+FEW_SECONDS = 5
+"""The same where a test is to be short: of a change that is not found, the rest is checked."""
 SMALL = 100
 """Bytes of a packet up to which all changes of one byte are tried."""
 
@@ -66,7 +68,7 @@ def machine_for(text: str, link: str):
     return prepare(generate(without_marks(graph), 1, longest=None))
 
 
-def check(text: str, link: str, packet, rng: random.Random) -> str:
+def check(text: str, link: str, packet, rng: random.Random, seconds: float = SECONDS) -> str:
     """Check one case; return what came of the change."""
     found = why_packet(
         packet.data,
@@ -74,7 +76,7 @@ def check(text: str, link: str, packet, rng: random.Random) -> str:
         link,
         wire_length=packet.wire_length,
         resolver=NoNames(),
-        change_seconds=SECONDS,
+        change_seconds=seconds,
     )
     machine = machine_for(text, link)
 
@@ -125,8 +127,8 @@ def none_of_one_byte(packet: bytes, verdict, about: str) -> None:
 
 
 def test_the_named_bytes_decide_and_the_change_is_the_smallest():
-    outcomes = [check(*case) for case in cases(SEED, 15)]
-    assert sum(each.endswith("bytes") for each in outcomes) > 5, outcomes
+    outcomes = [check(*case, FEW_SECONDS) for case in cases(SEED, 15)]
+    assert any(each.endswith("bytes") for each in outcomes), outcomes
 
 
 @pytest.mark.long
