@@ -202,7 +202,7 @@ def test_bits_proved(name, monkeypatch):
         "add": x + y, "subtract": x - y, "both": x & y, "either": x | y, "differing": x ^ y
     }[name]  # fmt: skip
     solver = z3.Solver()
-    solver.set("timeout", 20_000)
+    solver.set("timeout", 120_000)
     solver.add(a_value & a_mask == 0, b_value & b_mask == 0)
     solver.add(in_tnum(x, a_value, a_mask), in_tnum(y, b_value, b_mask))
     solver.add(z3.Not(in_tnum(happens, result.value, result.mask)))
