@@ -12,7 +12,7 @@ packet on which the program loses one is no sample.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison, holds
@@ -31,6 +31,10 @@ from pfcompile.ir.values import (
 
 if TYPE_CHECKING:
     import random
+
+
+_BIASES: Final = (0.5, 0.5, 0.5, 0.1, 0.9, 0.02, 0.98)
+"""How often a coin says yes."""
 
 
 @dataclass(slots=True)
@@ -159,10 +163,14 @@ class Sample:
             self.put(test.left, _number_for(self, test, wanted, rng))
 
     def lead(self, graph: Graph, rng: random.Random) -> None:
-        """Change the packet so that it takes a way through a graph that a coin chooses."""
+        """Change the packet so that it takes a way through a graph that a coin chooses.
+
+        It is another coin for each packet: a fair one does not come far in a long list.
+        """
+        bias = rng.choice(_BIASES)
         label = graph.entry
         while isinstance(block := graph[label], Branch):
-            wanted = rng.random() < 0.5
+            wanted = rng.random() < bias
             self.settle(block.test, wanted, rng)
             label = block.yes if self.holds(block.test) else block.no
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pfcompile.decompile.probes import Level
 
-_MOST_PROBLEMS: Final = 1200
+_MOST_PROBLEMS: Final = 400
 """Parts that are solved before the search takes only what looks best."""
 
 _WIDTHS: Final = (5, 4, 3, 3)
@@ -94,8 +94,7 @@ class Search:
         if best is not None and best.is_plain:
             return best
         width = 1
-        is_in_time = self._problems < _MOST_PROBLEMS and time.monotonic() < self.deadline
-        if is_in_time and depth < len(_WIDTHS):
+        if self._has_time() and depth < len(_WIDTHS):
             width = _WIDTHS[depth]
         splits.sort(key=lambda split: -split.score)
         found = [
@@ -111,6 +110,9 @@ class Search:
             key=lambda phrase: phrase.cost,
             default=None,
         )
+
+    def _has_time(self) -> bool:
+        return self._problems < _MOST_PROBLEMS and time.monotonic() < self.deadline
 
     def _behind(
         self, split: _Split, truth: int, care: int, level: Level, depth: int
