@@ -25,6 +25,13 @@ def _own_cache(tmp_path_factory):
         yield
 
 
+def pytest_collection_modifyitems(items):
+    """Let tests that take minutes take as long as they need."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--bless",
