@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
+    ANCILLARY_BASE,
+    HEADER_BASE,
     ROW_OF,
     Ancillary,
     Class,
@@ -94,6 +96,15 @@ def find_unsayable(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
     for asked, positions in words.items():
         what = f"asks for {_METADATA_NAMES[asked]}, for which expressions have no word"
         found.append(Obstacle(what, tuple(positions)))
+    from_headers = tuple(
+        position for position, one in enumerate(instructions) if counts_from_header(one)
+    )
+    if from_headers:
+        what = (
+            "counts from where the kernel has found the link or the network header (SKF_LL_OFF, "
+            "SKF_NET_OFF), for which expressions have no word"
+        )
+        found.append(Obstacle(what, from_headers))
     backward = tuple(
         position
         for position, one in enumerate(instructions)
@@ -102,6 +113,14 @@ def find_unsayable(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
     if backward:
         found.append(Obstacle("jumps backward, and a loop is not followed", backward))
     return tuple(found)
+
+
+def counts_from_header(instruction: Instruction) -> bool:
+    """Return whether only the kernel knows where a load begins."""
+    row = ROW_OF.get(instruction.code)
+    packet = {Operand.ABSOLUTE, Operand.HEADER, Operand.INDIRECT}
+    is_load = row is not None and row.operand in packet
+    return is_load and HEADER_BASE <= instruction.k < ANCILLARY_BASE
 
 
 def _positions(instructions: Sequence[Instruction], op: Op) -> tuple[int, ...]:

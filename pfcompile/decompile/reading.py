@@ -24,6 +24,7 @@ from pfcompile.cbpf.isa import (
 )
 from pfcompile.cbpf.liveness import REGISTERS, A, M, X, check_loop_free, wanted_registers
 from pfcompile.decompile.growth import Fork, Move, Step, grow
+from pfcompile.decompile.obstacles import counts_from_header
 from pfcompile.decompile.ordering import ordered_test
 from pfcompile.errors import ProgramError
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
@@ -87,7 +88,9 @@ def _is_impossible(instruction: Instruction) -> bool:
     row = ROW_OF.get(instruction.code)
     if row is None or row.operand not in {Operand.ABSOLUTE, Operand.HEADER}:
         return False
-    return ancillary_word(instruction) is None and instruction.k + row.size > LONGEST_PACKET
+    if ancillary_word(instruction) is not None or counts_from_header(instruction):
+        return False
+    return instruction.k + row.size > LONGEST_PACKET
 
 
 @dataclass(frozen=True, slots=True)

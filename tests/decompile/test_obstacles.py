@@ -57,6 +57,23 @@ def test_metadata_without_a_word(word, said):
     assert said in obstacle.what
 
 
+@pytest.mark.parametrize(
+    "load",
+    [
+        "ldb [0xfff00009]",
+        "ldb [0xffe0000c]",
+        "ldx 4 * ([0xfff00000] & 0xf)\ntxa",
+        "ldb [x + 0xfff00000]",
+    ],
+)
+def test_loads_that_count_from_a_header_that_the_kernel_knows(load):
+    found = asked(assemble(f"{load}\njeq #6, yes, no\nyes: ret #1\nno: ret #0"))
+    assert found.expression is None
+    (obstacle,) = found.obstacles
+    assert obstacle.instructions == (0,)
+    assert "SKF_NET_OFF" in obstacle.what
+
+
 def test_metadata_used_otherwise():
     # The tag's number where nobody has asked whether there is a tag.
     found = asked(assemble("ld vlan_tci\njeq #10, yes, no\nyes: ret #1\nno: ret #0"))
