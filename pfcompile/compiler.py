@@ -92,7 +92,7 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
     options = Options(
         dlt=link_types.number(link_type),
         resolver=SystemResolver() if resolver is None else resolver,
-        netmask=_netmask(netmask),
+        netmask=netmask_number(netmask),
         source=Source.LIVE if live else Source.SAVEFILE if savefile else Source.UNKNOWN,
         protochain_headers=protochain_headers,
     )
@@ -198,7 +198,7 @@ def _check_arithmetic(graph: Graph, expression: tree.Expression, request: _Reque
             raise
 
 
-def _netmask(netmask: int | str | None) -> int:
+def netmask_number(netmask: int | str | None) -> int:
     """Return an IPv4 netmask as a number; raises ValueError."""
     if netmask is None:
         return NETMASK_UNKNOWN

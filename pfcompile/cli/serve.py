@@ -12,6 +12,7 @@ import click
 from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.captures.output import is_same_file
 from pfcompile.cli import common, options, writing
+from pfcompile.compiler import netmask_number
 from pfcompile.errors import CaptureError, PfcompileError
 from pfcompile.facts import link_types
 
@@ -70,6 +71,7 @@ def command(
     try:
         if link_type is not None:
             link_types.number(link_type)
+        netmask_number(netmask)
         from pfcompile.page import asked  # noqa: PLC0415 - much to load for an error
 
         usual = asked.Filter(text, netmask=netmask, names=names)

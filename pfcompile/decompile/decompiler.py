@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.compiler import DEFAULT_SNAPLEN
+from pfcompile.compiler import DEFAULT_SNAPLEN, netmask_number
 from pfcompile.decompile.guesses import Guesser
 from pfcompile.decompile.meanings import movers
 from pfcompile.decompile.obstacles import (
@@ -37,7 +37,7 @@ from pfcompile.decompile.training import Training
 from pfcompile.errors import FilterError, ProgramError
 from pfcompile.facts import link_types
 from pfcompile.ir.values import Const
-from pfcompile.lower.context import NETMASK_UNKNOWN, Options, Source
+from pfcompile.lower.context import Options, Source
 from pfcompile.names.resolvers import NoNames
 from pfcompile.prove import Undecided
 
@@ -95,25 +95,13 @@ def decompile(
     program = as_run(tuple(instructions))
     task = _Task(
         program,
-        Options(link_types.number(link_type), _NAMES, _netmask(netmask)),
+        Options(link_types.number(link_type), _NAMES, netmask_number(netmask)),
         time.monotonic() + timeout,
     )
     try:
         return task.result()
     except RecursionError:
         return task.nothing("it is nested too deeply")
-
-
-def _netmask(netmask: int | str | None) -> int:
-    if netmask is None:
-        return NETMASK_UNKNOWN
-    import ipaddress  # noqa: PLC0415 - rarely needed
-
-    try:
-        return int(ipaddress.IPv4Address(netmask))
-    except ValueError:
-        msg = f"'{netmask}' is no netmask: give 32 bits as in 255.255.255.0"
-        raise ValueError(msg) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,3 +161,4 @@ def test_usage():
         assert str(name) in refused("serve", "-r", name, "--port", 0, status=1)
     assert "is not in the range" in refused("serve", "--port", 65536)
     assert "link type" in refused("serve", "-y", "nothing", "ip")
+    assert "no netmask" in refused("serve", "--port", 0, "-m", "nothing", "ip")
