@@ -79,6 +79,11 @@ def serve(
         KernelError: The port cannot be had.
         CaptureError: The capture cannot be read.
     """
+    # What these signals do otherwise would leave the captures: while the first one is read, and
+    # after SIGTERM, which uvicorn ends for and then lets do what it did before.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     with closing(_listen(port)) as listening, closing(Uploads()) as uploads:
         address = Address(listening.getsockname()[1], secrets.token_urlsafe(24), state)
         opened = None if capture is None else (uploads.take(capture), name_of(capture))
@@ -101,10 +106,8 @@ def serve(
         # It warns of workers that are ended with the loop.
         logging.getLogger("asyncio").setLevel(logging.ERROR)
         server = _Server(config, service, lambda: when_ready(address))
-        # After SIGTERM uvicorn ends, and then lets the signal do what it did before; with that, the
-        # captures would stay.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        signal.signal(signal.SIGHUP, server.handle_exit)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, server.handle_exit)
         with suppress(KeyboardInterrupt):
             server.run([listening])
 

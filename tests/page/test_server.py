@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pfcompile.page.app import LONGEST_TEXT
 from pfcompile.page.uploads import KEPT, LARGEST
+from tests.cli.capturing import wait_until
 from tests.cli.in_process import refused
 from tests.page.serving import serving
 
@@ -137,6 +141,15 @@ def test_a_capture_that_is_too_large(server):
         assert b" 413 " in link.recv(100)
 
 
+@pytest.fixture
+def hears_hangups():
+    """Have servers hear SIGHUP also where these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hears_hangups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_captures_go_with_the_server(number, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -147,6 +160,23 @@ def test_captures_go_with_the_server(number, tmp_path, monkeypatch):
         assert len(list(folder.iterdir())) == 1
         server.process.send_signal(number)
         assert server.process.wait(60) == 0
+    assert not list(tmp_path.glob("pfcompile-*"))
+
+
+@pytest.mark.usefixtures("hears_hangups")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_capture_that_is_still_read_goes_with_the_server(number, tmp_path):
+    command = [sys.executable, "-m", "pfcompile", "serve", "--port", "0", "-r", "-", "ip"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as process:
+        wait_until(lambda: any(tmp_path.glob("pfcompile-*/*")))
+        process.send_signal(number)
+        assert process.wait(60) != 0
     assert not list(tmp_path.glob("pfcompile-*"))
 
 
