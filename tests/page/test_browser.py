@@ -235,6 +235,24 @@ def test_two_expressions_and_a_packet_that_tells_them_apart(page):
     page.wait_for_selector(".relation:has-text('equal')")
 
 
+def test_an_answer_to_what_is_no_longer_asked_is_not_shown(page):
+    held = []
+    page.route("**/api/comparison", lambda route: held.append(route))  # noqa: PLW0108 - it sets attributes on it
+    stages_of(page, "tcp port 443")
+    with page.expect_request("**/api/comparison"):
+        page.fill("#other", "port 443")
+    page.wait_for_selector("#compare .answer[aria-busy=true]", state="attached")
+    page.fill("#other", "")
+    page.wait_for_selector("#compare .answer[aria-busy=false]", state="attached")
+    with page.expect_response("**/api/comparison") as answer:
+        held[0].continue_()
+    assert answer.value.json()["relation"] == "A implies B"
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    assert page.locator(".relation").count() == 0
+
+
 def test_a_link_keeps_all_of_it(page, server):
     page.fill(EXPRESSION, "ip or arp & tricky=1%23")
     page.wait_for_selector(".mirror .error")

@@ -50,16 +50,22 @@ export class ComparePanel {
     if (this.editor.text.trim() === "" || this.first === undefined || this.first.stages === null) {
       this.editor.mark([]);
       this.remarks.replaceChildren();
+      this.answer.setAttribute("aria-busy", "false");
       this.answer.replaceChildren();
       return;
     }
     this.answer.setAttribute("aria-busy", "true");
     try {
-      const { text: a, link_type } = this.first;
+      const { first } = this;
+      const { text: a, link_type } = first;
+      const b = this.editor.text;
       const savefile = this.state.savefile ?? false;
-      const found = await this.latest.ask({ a, b: this.editor.text, link_type, savefile });
-      if (found !== null) this.showAnswer(found);
+      const found = await this.latest.ask({ a, b, link_type, savefile });
+      // Meanwhile there may be another expression, or none.
+      const isCurrent = b === this.editor.text && first === this.first;
+      if (found !== null && isCurrent) this.showAnswer(found);
     } catch (error) {
+      this.answer.setAttribute("aria-busy", "false");
       this.answer.replaceChildren();
       this.onProblem(error);
     }
