@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.jit.random_programs import ARITHMETIC, JUMPS, MEMORY
 from tests.jit.random_runs import run_random
 
-PROGRAMS = 500
+PROGRAMS = (150, pytest.param(500, marks=pytest.mark.long))
 ROWS_USED = [*ARITHMETIC, *JUMPS, *JUMPS, *MEMORY[:12]]
 
 
-def test_both_machines_agree():
-    ways = run_random("tests/jit/test_random_jumps.py", ROWS_USED, PROGRAMS)
+@pytest.mark.parametrize("programs", PROGRAMS)
+def test_both_machines_agree(programs):
+    ways = run_random("tests/jit/test_random_jumps.py", ROWS_USED, programs)
     assert set(ways) == {"ended", "RunError", "BudgetError"}
     # Enough of them get somewhere.
-    assert min(ways["ended"], ways["RunError"]) > PROGRAMS // 20, ways
+    assert min(ways["ended"], ways["RunError"]) > programs // 20, ways
