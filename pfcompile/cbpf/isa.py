@@ -368,3 +368,11 @@ def is_canonical(instruction: Instruction) -> bool:
         return False
     jumps_fit = row.comparison is not None or (instruction.jt, instruction.jf) == (0, 0)
     return jumps_fit and (row.operand.takes_k or instruction.k == 0)
+
+
+def counts_from_header(instruction: Instruction) -> bool:
+    """Return whether only the kernel knows where a load begins."""
+    row = ROW_OF.get(instruction.code)
+    packet = {Operand.ABSOLUTE, Operand.HEADER, Operand.INDIRECT}
+    is_load = row is not None and row.operand in packet
+    return is_load and HEADER_BASE <= instruction.k < ANCILLARY_BASE

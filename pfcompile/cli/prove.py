@@ -16,6 +16,7 @@ import click
 from pfcompile.captures.output import STANDARD_OUTPUT, Output, is_same_file
 from pfcompile.captures.records import Interface, InterfaceBlock
 from pfcompile.captures.writer import PcapWriter
+from pfcompile.cbpf.isa import counts_from_header
 from pfcompile.cli import common, options
 from pfcompile.cli.operand import STANDARD_INPUT, Expression, File, Given, classify, load
 from pfcompile.compiler import compile as compile_text
@@ -92,7 +93,8 @@ def command(
         answer = relate(a, b, timeout_ms=timeout * 1000, real_lengths=True)
         if output is not None:
             _write(output, dlt, () if isinstance(answer, Undecided) else answer.witnesses)
-        click.echo(tell(answer, dlt), nl=False, err=output == STANDARD_OUTPUT)
+        told = tell(answer, dlt, from_headers=any(map(counts_from_header, (*a, *b))))
+        click.echo(told, nl=False, err=output == STANDARD_OUTPUT)
     except PfcompileError as error:
         _give_up(error)
     except OSError as error:

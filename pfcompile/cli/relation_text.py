@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pfcompile.cbpf.isa import ANCILLARY_WORDS
 from pfcompile.cli.dissection import dissect
 from pfcompile.prove import Related, Undecided, Witness
-from pfcompile.prove.wording import FAR_SHIFTS, meaning, takers
+from pfcompile.prove.wording import FAR_SHIFTS, FROM_HEADERS, meaning, takers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 _METADATA_NAMES: Final = {int(row.word): row.dump_name for row in ANCILLARY_WORDS}
 
 
-def tell(answer: Related | Undecided, dlt: int) -> str:
-    """Return what there is to say, the relation first; packets are taken for those of `dlt`."""
+def tell(answer: Related | Undecided, dlt: int, *, from_headers: bool) -> str:
+    """Return what there is to say, the relation first.
+
+    Args:
+        answer: The answer.
+        dlt: What packets are taken for.
+        from_headers: Whether a program has loads that only a kernel can place.
+    """
     if isinstance(answer, Undecided):
         return f"undecided: {answer.reason}\n"
     lines = [f"{answer.relation.value}: {meaning(answer)}"]
     if answer.far_shifts:
         lines.append(FAR_SHIFTS)
+    if from_headers:
+        lines.append(FROM_HEADERS)
     for witness in answer.witnesses:
         lines += ["", *_packet(witness, dlt)]
     return "\n".join(lines) + "\n"

@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
-    ANCILLARY_BASE,
-    HEADER_BASE,
     ROW_OF,
     Ancillary,
     Class,
@@ -17,6 +15,7 @@ from pfcompile.cbpf.isa import (
     Op,
     Operand,
     ancillary_word,
+    counts_from_header,
     successors,
 )
 from pfcompile.decompile.result import Obstacle
@@ -113,14 +112,6 @@ def find_unsayable(instructions: Sequence[Instruction]) -> tuple[Obstacle, ...]:
     if backward:
         found.append(Obstacle("jumps backward, and a loop is not followed", backward))
     return tuple(found)
-
-
-def counts_from_header(instruction: Instruction) -> bool:
-    """Return whether only the kernel knows where a load begins."""
-    row = ROW_OF.get(instruction.code)
-    packet = {Operand.ABSOLUTE, Operand.HEADER, Operand.INDIRECT}
-    is_load = row is not None and row.operand in packet
-    return is_load and HEADER_BASE <= instruction.k < ANCILLARY_BASE
 
 
 def _positions(instructions: Sequence[Instruction], op: Op) -> tuple[int, ...]:

@@ -20,11 +20,11 @@ from pfcompile.cbpf.isa import (
     Place,
     Row,
     ancillary_word,
+    counts_from_header,
     successors,
 )
 from pfcompile.cbpf.liveness import REGISTERS, A, M, X, check_loop_free, wanted_registers
 from pfcompile.decompile.growth import Fork, Move, Step, grow
-from pfcompile.decompile.obstacles import counts_from_header
 from pfcompile.decompile.ordering import ordered_test
 from pfcompile.errors import ProgramError
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp

@@ -51,6 +51,12 @@ FAR_SHIFTS: Final = (
 )
 """What is said of `Related.far_shifts`."""
 
+FROM_HEADERS: Final = (
+    "note: loads that a kernel counts from the link or the network header are outside the packet "
+    "here, as in libpcap"
+)
+"""What is said of programs that have such loads (`cbpf.isa.counts_from_header`)."""
+
 
 def meaning(related: Related) -> str:
     """Return what a relation means of programs A and B, and why it is not known better."""

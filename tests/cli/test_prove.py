@@ -154,6 +154,16 @@ def test_a_wide_shift_is_not_passed_off_for_a_kernels():
         assert "in a kernel" not in prove(narrow, "ip").stdout
 
 
+@pytest.mark.parametrize(
+    "load", ["ldb [0xfff00009]", "ldh [0xffe0000c]", "ldxb 4*([0xfff00000]&0xf)"]
+)
+def test_loads_that_only_a_kernel_can_place(load):
+    program = f"{load}\njeq #6, yes, no\nyes: ret #1\nno: ret #0"
+    assert "note: loads that a kernel counts" in prove(program, "ret #0").stdout
+    assert "note:" not in prove("ldb [9]\nret #0", "ret #0").stdout
+    assert "note:" not in prove("ld [0xfffff000]\nret #0", "ret #0").stdout
+
+
 def test_the_kernel_agrees_with_what_is_shown(libpcap):
     rng = random.Random(f"{SEED} prove command")
     path = Path(__file__).parents[1] / "filters" / "usual.txt"
