@@ -150,6 +150,7 @@ def test_times_out_of_range(seconds):
         compile_text("ip", verify=True, verify_seconds=seconds)
 
 
+@pytest.mark.long
 def test_what_would_be_too_long_without_optimising():
     text = "udp port " + " or ".join(str(3 * number) for number in range(850))
     with pytest.raises(FilterError, match="too long"):
