@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final, Protocol, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from pfcompile.captures import pcap, pcapng
 from pfcompile.captures.limits import MAXIMUM_SNAPLEN, largest_packet
@@ -56,19 +56,6 @@ NANOSECOND_DIALECT: Final = PcapDialect(
 def named_format(path: str) -> Format | None:
     """Return the format that a file name asks for, or None."""
     return SUFFIXES.get(PurePath(path).suffix.lower())
-
-
-class CaptureWriter(Protocol):
-    """Takes the items of one or more captures, in order."""
-
-    def write(self, item: Item) -> None:
-        """Take one item; a record only if it is to be kept."""
-
-    def flush(self) -> None:
-        """Hand on what is finished."""
-
-    def close(self) -> None:
-        """Write what is left."""
 
 
 class PcapWriter:

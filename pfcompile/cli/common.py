@@ -53,6 +53,12 @@ def expression(words: Sequence[str], file: str | None) -> str:
     return re.sub("#[^\n]*", lambda comment: " " * len(comment[0]), text)
 
 
+def check_standard_input(*names: object) -> None:
+    """Raise UsageError where more than one of the files that are read is standard input."""
+    if names.count("-") > 1:
+        raise click.UsageError("standard input can be read only once")
+
+
 def check_emptied(text: str, file: str) -> None:
     """Raise UsageError where the text of a file that was read again is of blanks and comments.
 

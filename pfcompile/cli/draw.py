@@ -102,6 +102,7 @@ def command(
         raise click.UsageError("a PNG is nothing for a terminal: give -o FILE")
     if inputs and (stage != FINAL or live or netmask is not None):
         raise click.UsageError("-r is for the final stage: leave out --stage, --live and -m")
+    common.check_standard_input(*inputs, file)
     text = common.expression(words, file)
     heat = None
     try:

@@ -113,6 +113,7 @@ def command(
     """
     common.need_standard_output()
     codes = _codes(wanted, unwanted)
+    common.check_standard_input(*inputs, file)
     text = common.expression(words, file)
     odd = _given(_NOT_WITH_CAPTURES if inputs else _ONLY_WITH_CAPTURES)
     if odd and inputs:

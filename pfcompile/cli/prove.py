@@ -18,7 +18,7 @@ from pfcompile.captures.records import Interface, InterfaceBlock
 from pfcompile.captures.writer import PcapWriter
 from pfcompile.cbpf.isa import counts_from_header
 from pfcompile.cli import common, options
-from pfcompile.cli.operand import STANDARD_INPUT, Expression, File, Given, classify, load
+from pfcompile.cli.operand import Expression, File, Given, classify, load
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import CaptureError, PfcompileError
 from pfcompile.facts import link_types
@@ -108,8 +108,7 @@ def command(
 def _check_usage(operands: Sequence[Operand], output: str | None) -> None:
     """Refuse what cannot be meant, before anything is read or written."""
     files = [operand.name for operand in operands if isinstance(operand, File)]
-    if files.count(STANDARD_INPUT) > 1:
-        raise click.UsageError("standard input can be read only once")
+    common.check_standard_input(*files)
     if output is None:
         return
     if output == STANDARD_OUTPUT and sys.stdout is not None and sys.stdout.isatty():

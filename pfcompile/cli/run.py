@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file
-from pfcompile.captures.reader import STANDARD_INPUT, open_source, read_items
+from pfcompile.captures.reader import open_source, read_items
 from pfcompile.captures.records import Item, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import open_writer
@@ -106,8 +106,7 @@ def command(
 
 def _check_usage(inputs: Sequence[str], output: str | None, file: str, *, count: bool) -> None:
     """Refuse what cannot be meant, before anything is opened for writing."""
-    if [*inputs, file].count(STANDARD_INPUT) > 1:
-        raise click.UsageError("standard input can be read only once")
+    common.check_standard_input(*inputs, file)
     if output is None:
         return
     if output == STANDARD_OUTPUT and count:

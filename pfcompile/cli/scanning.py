@@ -183,8 +183,7 @@ class Scan:
         """Refuse what cannot be meant, before anything is opened for writing."""
         if self.mapped and self.jobs > 1:
             raise click.UsageError("--mmap is for one thread: leave out either it or -j")
-        if inputs.count(STANDARD_INPUT) > 1:
-            raise click.UsageError("standard input can be read only once")
+        common.check_standard_input(*inputs)
         for output in outputs:
             if output is not None:
                 _check_output(output, inputs)

@@ -73,8 +73,7 @@ def command(
     expression.
     """
     common.need_standard_output()
-    if capture == "-" and file == "-":
-        raise click.UsageError("standard input can be read only once")
+    common.check_standard_input(capture, file)
     text = common.expression(words, file)
     try:
         from pfcompile.explain.one_packet.walk import why  # noqa: PLC0415 - --help needs none of it

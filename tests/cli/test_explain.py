@@ -146,3 +146,11 @@ def test_a_very_long_expression_is_shortened():
     said = text("host " + " or ".join(f"10.0.{each}.1" for each in range(250)))
     assert " characters more)" in said
     assert len(said.splitlines()) < 40
+
+
+@pytest.mark.parametrize("command", ["explain", "draw"])
+@pytest.mark.parametrize("words", [("-r", "-", "-r", "-", "tcp"), ("-r", "-", "-F", "-")])
+def test_standard_input_is_read_once(command, words):
+    done = run(command, *words)
+    assert done.returncode == 2
+    assert b"standard input can be read only once" in done.stderr

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from pfcompile.captures.folders import expand
-from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.cli import common
 from pfcompile.explain.counting.captures import Reading, hits
 from pfcompile.facts import link_types
@@ -45,8 +44,6 @@ def counted(
     """
     damage: list[PfcompileError] = []
     sources = list(expand(tuple(inputs), damage.append))
-    if sources.count(STANDARD_INPUT) > 1:
-        raise click.UsageError("standard input can be read only once")
     reading = Reading(
         on_damage=damage.append,
         complain=lambda reason: click.echo(f"pfcompile: {reason}", err=True),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pfcompile.captures.folders import expand
-from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.cli import common
 from pfcompile.cli.explaining.failing import fail
 from pfcompile.cli.progress import ProgressBar
@@ -72,8 +71,6 @@ class Request:
 
         unreadable: list[PfcompileError] = []
         sources = expand(self.inputs, unreadable.append)
-        if sources.count(STANDARD_INPUT) > 1:
-            raise click.UsageError("standard input can be read only once")
         bar = ProgressBar(sources, wanted=True)
         for each in unreadable:
             on_error(each)

@@ -114,10 +114,6 @@ class Memory:
             self._dynamic[id(data)] = known
         return known[0]
 
-    def buffer_at(self, address: int) -> Buffer | None:
-        """Return the buffer that begins exactly at `address`, if one does."""
-        return None if address & OFFSET_MASK else self.readable.get(address >> REGION_BITS)
-
     def place_of(self, address: int) -> tuple[str, int] | None:
         """Return the name of the region that an address is in or right behind, and the offset."""
         region, offset = address >> REGION_BITS, address & OFFSET_MASK
