@@ -20,7 +20,7 @@ costs more calls than it saves; from 1 MB on, large packets take a sixth longer.
 MAPPED_AT_ONCE: Final = 16 << 20
 """Bytes of a mapped file that are scanned at a time."""
 
-_AT_ONCE: Final = 1 << 20
+_AT_ONCE: Final = 4 << 20
 """Bytes that are asked of a file with the first call; as long as calls are short, each next asks
 twice as much."""
 

@@ -29,7 +29,7 @@ AHEAD: Final = 16 << 20
 """Bytes that are counted before anybody is told: the disk permitting, it takes two milliseconds."""
 
 
-KEPT_AHEAD: Final = 4 << 20
+KEPT_AHEAD: Final = 2 << 20
 """Bytes that are walked before what is kept of them is handed on: with half a megabyte, writing
 takes a quarter longer."""
 

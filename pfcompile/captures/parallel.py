@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     Items: TypeAlias = Iterator[Item | Run | Counted | Tallied]
 
-_MAY_WAIT: Final = 16
-"""Items of a task that may wait to be asked for: four of a part, where other blocks are few."""
+_MAY_WAIT: Final = 8
+"""Items of a task that may wait to be asked for: those of a part, where other blocks are few."""
 
 
 def read_captures(

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from pfcompile.captures.records import Item
     from pfcompile.captures.scans import Scans
 
-PART: Final = 16 << 20
+PART: Final = 8 << 20
 """Bytes of a file that one thread walks at a time: not more than may wait in memory for being
 written."""
 
-_COUNTED: Final = 4
+_COUNTED: Final = 8
 """So many times larger are parts of which nothing is kept: to begin one takes the time of 1 MB."""
 
 

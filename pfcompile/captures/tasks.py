@@ -13,8 +13,8 @@ from pfcompile.errors import CaptureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-AHEAD: Final = 2
-"""Tasks for each thread that may be begun before they are asked for."""
+AHEAD: Final = 1
+"""Tasks, beside one for each thread, that may be begun before they are asked for."""
 
 _PATIENCE: Final = 0.2
 """Seconds after which a thread that waits for room asks whether it is wanted still."""
@@ -116,14 +116,14 @@ class Crew:
         self._waiting: deque[Task | None] = deque()  # None lets a thread end
         self._arrived = threading.Semaphore(0)  # as many as wait
         self._lock = threading.Lock()
-        self._slots = threading.Semaphore(jobs * AHEAD)
+        self._slots = threading.Semaphore(jobs + AHEAD)
         self._open = 0  # tasks that are not over
         self._threads = 0
 
     @property
     def is_short(self) -> bool:
         """Whether threads may soon have nothing to do."""
-        return self._open < self._jobs * AHEAD
+        return self._open < self._jobs + AHEAD
 
     def add(self, task: Task) -> Task:
         """Have a task done behind those added before; return it."""

@@ -436,7 +436,7 @@ def test_several_captures(tmp_path, cut, monkeypatch, number):
     rng.shuffle(sources)
     if number % 2:
         monkeypatch.setattr(parallel, "_MAY_WAIT", 1)
-        monkeypatch.setattr(tasks, "AHEAD", 1)
+        monkeypatch.setattr(tasks, "AHEAD", 0)
     cut(1 << 12)
     found = compare(sources, f"{sources}")
     assert len(found.damage) > 5

@@ -349,7 +349,8 @@ class _Memory:
         """Have `more` bytes behind those in use; return whether the address is another now."""
         if used + more <= len(self._memory):
             return False
-        grown = _spare(used + more) or bytearray(max(used + more, 2 * len(self._memory)))
+        size = -(-(used + more) // _STEP) * _STEP
+        grown = _spare(size) or bytearray(max(size, 2 * used))
         grown[:used] = self._memory[:used]
         self._memory = grown
         block = ctypes.c_char.from_buffer(grown)
@@ -368,17 +369,21 @@ class _Memory:
             _SPARE.append(self._memory)
 
 
+_STEP: Final = 256 * 1024
+"""Bytes that sizes of memory are multiples of, so that blocks of nearly one size share spare ones."""
+
 _SPARE: Final[deque[bytearray]] = deque(maxlen=8)
 """Memory that was written to before: new memory costs more than what is done in it."""
 
 
 def _spare(size: int) -> bytearray | None:
-    """Return spare memory of at least so many bytes, or None."""
+    """Return spare memory of at least so many bytes, but not of many more; or None."""
     for _ in range(len(_SPARE)):
         try:
             memory = _SPARE.pop()
         except IndexError:  # another thread has taken it
             return None
-        if len(memory) >= size:
+        if size <= len(memory) <= 2 * size:
             return memory
+        _SPARE.appendleft(memory)
     return None
