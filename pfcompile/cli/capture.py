@@ -33,9 +33,12 @@ from pfcompile.kernel.interfaces import ANY_INTERFACE, find_interface, interface
 from pfcompile.kernel.ring import DEFAULT_BUFFER_BYTES, MAX_SNAPLEN, Direction
 
 _KIBIBYTE: Final = 1024
-_FILE_TIMEOUT_MS: Final = 100
+_FILE_TIMEOUT_MS: Final = 1000
+"""How long a packet may wait in a block that does not fill, as in tcpdump."""
+_ORDERED_TIMEOUT_MS: Final = 100
+"""The same where files end by the clock, or have the packets of several interfaces."""
 _READER_TIMEOUT_MS: Final = 10
-"""How long a packet may wait in a block that does not fill: where somebody looks on, less."""
+"""The same where somebody looks on."""
 _MOST_WORKERS: Final = 256
 
 
@@ -157,7 +160,7 @@ def command(
         protochain_headers=protochain_headers,
         promiscuous=not plain,
         buffer_bytes=buffer_size * _KIBIBYTE,
-        timeout_ms=_READER_TIMEOUT_MS if at_once else _FILE_TIMEOUT_MS,
+        timeout_ms=_timeout_ms(at_once=at_once, in_order=seconds is not None or len(names) > 1),
         direction=Direction(direction),
         format=chosen,
         native=path is not None,
@@ -191,6 +194,13 @@ def command(
         common.fail(error)
     except KeyboardInterrupt:
         raise click.Abort from None
+
+
+def _timeout_ms(*, at_once: bool, in_order: bool) -> int:
+    """Return how long a packet may wait in a block."""
+    if at_once:
+        return _READER_TIMEOUT_MS
+    return _ORDERED_TIMEOUT_MS if in_order else _FILE_TIMEOUT_MS
 
 
 def _run(

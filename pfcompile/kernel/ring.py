@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import mmap
 import socket
 import struct
@@ -42,6 +43,7 @@ from pfcompile.kernel.abi import (
 )
 from pfcompile.kernel.hardware_types import ARPHRD_LOOPBACK, capture_link_type, cooked_header
 from pfcompile.kernel.interfaces import ANY, Interface, find_interface
+from pfcompile.kernel.membarrier import wait_for_handlers
 from pfcompile.kernel.opening import (
     Statistics,
     bind,
@@ -64,9 +66,15 @@ DEFAULT_BUFFER_BYTES: Final = 16 << 20
 """The ring's size. It takes up a burst of 100,000 small packets, for as long as a reader that
 shares its processor with the sender may have to wait for it."""
 
-BLOCK_BYTES: Final = 512 * 1024
-"""A block's size. Half of it takes a third more processor time in waking up; more gains nothing.
-The longest packet fits."""
+LEAST_BLOCK_BYTES: Final = 512 * 1024
+"""A block's size where the ring is small. The longest packet fits."""
+_MOST_BLOCK_BYTES: Final = 2 << 20
+"""A block's size where there is room: each that is waited for has to be woken up for, with cold
+caches. A quarter of it takes a third more processor time; twice as much gains nothing."""
+
+_LEAST_BLOCKS: Final = 8
+_LEAST_SECONDS: Final = 0.32
+"""So long packets may be left in the ring that come one by one, and fill no block."""
 
 _FRAME_BYTES: Final = 2048
 """The kernel wants a number here and does not use it, in this version."""
@@ -133,6 +141,7 @@ class Ring:
         link_type: What each packet begins with, and so what the filter must be compiled for.
         header: What is put before packets that come without their own; or None.
         memory: The blocks.
+        block_bytes: How large each is.
         user_filter: What the reader has to filter with; None where the kernel does it.
         user_reason: Why.
     """
@@ -155,8 +164,8 @@ class Ring:
             instructions: A filter for the interface's link type. What it returns for a match is
                 how many bytes are captured.
             promiscuous: Ask for packets to other hosts as well; `any` cannot.
-            buffer_bytes: The ring's size, rounded up to two blocks at least.
-            timeout_ms: When a block is handed over that is not full.
+            buffer_bytes: The ring's size, rounded up to two blocks of 512 KB at least.
+            timeout_ms: When a block is handed over that is not full, at least 1.
             direction: Which packets.
             fanout: What the ring shares its interface's packets with. Then nothing is captured
                 until `start` is called.
@@ -175,13 +184,15 @@ class Ring:
         self._timeout_ms = timeout_ms
         self._direction = direction
         self._instructions = instructions
-        self._blocks = max(2, -(-buffer_bytes // BLOCK_BYTES))
+        self.block_bytes = _block_bytes(buffer_bytes, timeout_ms)
+        self._blocks = max(2, -(-buffer_bytes // self.block_bytes))
         self._next = 0
         self._received = self._dropped = 0
         self._counting = threading.Lock()
         self._leaves_user_filter_at: int | None = None
         self._ended: OSError | None = None
         self._ends_at = 0.0
+        self._is_still = False
         self._status: list[ctypes.c_uint32] = []
         self._socket = open_socket(cooked=self.header is not None)
         try:
@@ -269,15 +280,17 @@ class Ring:
     def take(self) -> Block | None:
         """Return the next block; None where the kernel has not handed it over.
 
+        After `end`, the block under way is handed over as well.
+
         Raises:
             KernelError: The interface went down or away, and all packets before were taken.
         """
         assert self.memory is not None
-        if not self._status[self._next].value & TP_STATUS_USER:
+        if not self._is_ready():
             if self._ended is not None and self.is_empty():
                 raise interface_lost(self._socket, self.interface, self._ended) from self._ended
             return None
-        start = self._next * BLOCK_BYTES
+        start = self._next * self.block_bytes
         _, count, offset, _, seconds, _ = TPACKET_BLOCK_DESC.unpack_from(self.memory, start)
         if self._leaves_user_filter_at is not None and seconds > self._leaves_user_filter_at:
             self.user_filter, self._leaves_user_filter_at = None, None
@@ -287,29 +300,44 @@ class Ring:
         """Give a block back to the kernel."""
         assert self.memory is not None
         # The kernel sets the count anew, but perhaps not at once; until then it must not mislead.
-        _COUNT.pack_into(self.memory, block.number * BLOCK_BYTES + BLOCK_STATUS + 4, 0)
+        _COUNT.pack_into(self.memory, block.number * self.block_bytes + BLOCK_STATUS + 4, 0)
         self._status[block.number].value = 0
         self._next = (block.number + 1) % self._blocks
 
     def is_empty(self) -> bool:
         """Return whether there is no packet in the ring, also none in a block under way."""
-        assert self.memory is not None
         if self._status[self._next].value & TP_STATUS_USER:
             return False
-        start = self._next * BLOCK_BYTES
-        _, count, *_ = TPACKET_BLOCK_DESC.unpack_from(self.memory, start)
-        return int(count) == 0
+        return self._count() == 0
 
     def end(self) -> None:
         """Let nothing more in; what is in the ring can still be taken."""
         socket_filter.attach(_REJECT, self._socket)
         self._ends_at = time.monotonic() + self.timeout * _PATIENCE
+        self._is_still = wait_for_handlers()
 
     def is_done(self) -> bool:
         """Return whether the ring is empty after `end`."""
-        if self._status[self._next].value & TP_STATUS_USER:
+        if self._is_ready():
             return False
         return self.is_empty() or time.monotonic() > self._ends_at
+
+    def _is_ready(self) -> bool:
+        """Return whether the next block can be taken.
+
+        To one under way nobody adds any more once all is still; so it need not be waited for until
+        the kernel hands it over.
+        """
+        if self._status[self._next].value & TP_STATUS_USER:
+            return True
+        return self._is_still and self._count() > 0
+
+    def _count(self) -> int:
+        """Return how many packets the next block has."""
+        assert self.memory is not None
+        start = self._next * self.block_bytes
+        _, count, *_ = TPACKET_BLOCK_DESC.unpack_from(self.memory, start)
+        return int(count)
 
     def look_for_loss(self) -> None:
         """Find out what is wrong, when poll() says that something is (POLLERR)."""
@@ -348,10 +376,10 @@ class Ring:
 
     def _configure(self) -> None:
         """Have the kernel make the ring, and map it."""
-        size = self._blocks * BLOCK_BYTES
+        size = self._blocks * self.block_bytes
         frames = size // _FRAME_BYTES
         request = TPACKET_REQ3.pack(
-            BLOCK_BYTES, self._blocks, _FRAME_BYTES, frames, self._timeout_ms, 0, 0
+            self.block_bytes, self._blocks, _FRAME_BYTES, frames, self._timeout_ms, 0, 0
         )
         # Packets that leave through the loopback interface come in again a moment later.
         is_loopback = self.interface.hardware_type == ARPHRD_LOOPBACK
@@ -367,7 +395,7 @@ class Ring:
         except OSError as error:
             raise refused(Operation.CONFIGURE, error) from error
         self._status = [
-            ctypes.c_uint32.from_buffer(self.memory, number * BLOCK_BYTES + BLOCK_STATUS)
+            ctypes.c_uint32.from_buffer(self.memory, number * self.block_bytes + BLOCK_STATUS)
             for number in range(self._blocks)
         ]
 
@@ -408,6 +436,15 @@ class Ring:
         if self.user_filter is not None:
             self.user_filter = instructions
             self._leaves_user_filter_at = int(time.time()) + _SETTLED_SECONDS
+
+
+def _block_bytes(buffer_bytes: int, timeout_ms: int) -> int:
+    """Return how large blocks are: as few as will do, a power of two bytes each."""
+    blocks = max(_LEAST_BLOCKS, math.ceil(_LEAST_SECONDS * 1000 / timeout_ms))
+    size = LEAST_BLOCK_BYTES
+    while size < _MOST_BLOCK_BYTES and 2 * size * blocks <= buffer_bytes:
+        size *= 2
+    return size
 
 
 def sufficient_optmem(instructions: Sequence[Instruction]) -> int:

@@ -10,7 +10,7 @@ from pfcompile.errors import ProgramError
 from pfcompile.kernel.blocks import Copied, Copier, Limits, PythonCopier, Shape, Walk
 from pfcompile.kernel.hardware_types import capture_link_type
 from pfcompile.kernel.interfaces import find_interface, ipv4_netmask
-from pfcompile.kernel.ring import BLOCK_BYTES, Direction, Fanout, Ring, sufficient_optmem
+from pfcompile.kernel.ring import Direction, Fanout, Ring, sufficient_optmem
 
 if TYPE_CHECKING:
     from pfcompile.kernel.blocks import RecordFormat
@@ -139,7 +139,7 @@ class Source:
 
                 return NativeCopier(
                     ring.address,
-                    BLOCK_BYTES,
+                    ring.block_bytes,
                     self._shape,
                     snaplen=plan.snaplen,
                     interface=self.number,
