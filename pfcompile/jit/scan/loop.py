@@ -5,8 +5,8 @@ stored there behind the last, so that a caller sees the sums of all that it has 
 
     entry:   load the words
     block:   a phi for each word that goes from block to block
-    record:  a phi for each word that goes from record to record; what a record is (`records`); the
-             filters (`walk`)
+    record:  a phi for each word that goes from record to record; a prefetch; what a record is
+             (`records`); the filters (`walk`)
     next:    the words' new numbers (`notes`); on to record
     halt:    from record, where there is no further whole record: on to carry, or out
     carry:   move what is left to in front of where is read to; read; on to block, or out
@@ -63,6 +63,7 @@ declare i32 @llvm.bswap.i32(i32)
 declare i32 @llvm.umin.i32(i32, i32)
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 """
 
 _CARRY: Final = f"""\
@@ -90,6 +91,17 @@ carry:
   %place.carried = add i64 %place, %read
   %wanted.carried = sub i64 %wanted, %read
   br i1 %got, label %block.start, label %out"""
+
+_AHEAD: Final = 1024
+"""So far ahead of a record memory is asked for: some small packets, which are in the second-level
+cache and take its latency else, since a header's place is known only from the one before. Where
+memory is slow that saves up to a third of a walk; on large packets it costs and gives nothing."""
+
+_PREFETCH: Final = f"""\
+  %ahead = add i64 %{POSITION}, {_AHEAD}
+  %ahead.place = getelementptr i8, ptr %block, i64 %ahead
+  call void @llvm.prefetch.p0(ptr %ahead.place, i32 0, i32 3, i32 1)"""
+"""A place behind the memory does no harm (LLVM Language Reference, "llvm.prefetch")."""
 
 _NO_CONSTANTS: Final = 'attributes #0 = { nounwind "no-jump-tables"="true" }'
 """A table of jump targets would be data outside of the code, which then could not be cached."""
@@ -142,6 +154,7 @@ class Loop:
                     f"  %{word} = phi i64 [%{word}.begun, %block.start], [{after[word]}, %next]"
                     for word in self.words
                 ),
+                _PREFETCH,
                 *self.text.lines,
                 *_onward(after, matched),
                 _CARRY,
