@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.ir.arithmetic import WORD
@@ -31,26 +32,29 @@ def normal(ranges: Iterable[tuple[int, int]]) -> RangeList:
 
 def complement(ranges: RangeList, highest: int = WORD) -> RangeList:
     """Return the numbers from 0 to `highest` that are in none of `ranges`."""
-    gaps = []
-    start = 0
-    for low, high in ranges:
-        if low > highest:
-            break
-        if start < low:
-            gaps.append((start, low - 1))
-        start = high + 1
-    if start <= highest:
-        gaps.append((start, highest))
+    if not ranges or ranges[0][0] > highest:
+        return ((0, highest),)
+    if ranges[-1][1] > highest:
+        ranges = within(ranges, 0, highest)
+    gaps = [(before[1] + 1, after[0] - 1) for before, after in pairwise(ranges)]
+    if ranges[0][0]:
+        gaps.insert(0, (0, ranges[0][0] - 1))
+    if ranges[-1][1] < highest:
+        gaps.append((ranges[-1][1] + 1, highest))
     return tuple(gaps)
 
 
 def within(ranges: RangeList, lowest: int, highest: int) -> RangeList:
-    """Return the part of `ranges` that lies from `lowest` to `highest`."""
-    return tuple(
-        (max(low, lowest), min(high, highest))
-        for low, high in ranges
-        if low <= highest and high >= lowest
-    )
+    """Return the part of `ranges` that lies from `lowest` to `highest`, the greater of the two."""
+    first = bisect_left(ranges, (lowest,))
+    if first and ranges[first - 1][1] >= lowest:
+        first -= 1
+    part = ranges[first : bisect_right(ranges, (highest, WORD + 1))]
+    if part and part[0][0] < lowest:
+        part = ((lowest, part[0][1]), *part[1:])
+    if part and part[-1][1] > highest:
+        part = (*part[:-1], (part[-1][0], highest))
+    return part
 
 
 def contains(ranges: RangeList, number: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ply import lex
@@ -104,16 +104,27 @@ def _forms_with_ipv6() -> tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]:
     return tuple((form, shapes if form == "IPV6" else patterns) for form, patterns in _FORMS)
 
 
+_CHUNK: Final = re.compile(r"\\[^ !()\n\t]*|[-_.:$A-Za-z0-9]*")
+"""What holds all words that may begin at a place: no form goes on behind it."""
+
+
 def _longest(text: str, start: int) -> tuple[str, str]:
     """Return the form and the text of the longest word at `start`; the text may be empty."""
-    best_form, best_end = "ID", start
-    forms = _forms_with_ipv6() if _COLON_AHEAD.match(text, start) else _FORMS
+    found = _CHUNK.match(text, start)
+    return _longest_in(found[0] if found else "")
+
+
+@lru_cache(maxsize=256)
+def _longest_in(chunk: str) -> tuple[str, str]:
+    """Return the form and the text of the longest word that a chunk begins with."""
+    best_form, best_end = "ID", 0
+    forms = _forms_with_ipv6() if _COLON_AHEAD.match(chunk) else _FORMS
     for form, patterns in forms:
         for pattern in patterns:
-            match = pattern.match(text, start)
+            match = pattern.match(chunk)
             if match is not None and match.end() > best_end:
                 best_form, best_end = form, match.end()
-    return best_form, text[start:best_end]
+    return best_form, chunk[:best_end]
 
 
 def word_kind(text: str) -> str | None:
