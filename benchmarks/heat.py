@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final
 from scan_inputs import FILTERS, IMIX, SMALL, Inputs
 
 from pfcompile.captures import filtering
+from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.filtering import Plan, Tally
-from pfcompile.captures.scans import Wanted
 from pfcompile.explain.counting.captures import Counted, Reading
 from pfcompile.files import Engine, Programs, program_for
 from pfcompile.names.resolvers import NoNames
@@ -31,7 +31,7 @@ from pfcompile.names.resolvers import NoNames
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pfcompile.captures.records import Item
+    from pfcompile.captures.formats.records import Item
 
 SLOWEST: Final = 3.0
 """So many times as long as a plain scan may counting take."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from measure import EN10MB, Program
 
-from pfcompile.captures.pcap import encode_header, encode_record
+from pfcompile.captures.formats.pcap import encode_header, encode_record
 from pfcompile.captures.writer import MICROSECONDS
 from pfcompile.cbpf.isa import Instruction, Op
 from tests.oracles.libpcap import SNAPLEN, BpfInstruction, BpfProgram, library_path

@@ -16,8 +16,8 @@ from scan_inputs import FILTERS, LIST, SMALL
 from scan_report import Table
 from scan_ways import NULL, Way, check_counts, counts_of, programs, race, ready, stop, tell
 
+from pfcompile.captures.formats.records import PcapHeader
 from pfcompile.captures.reader import open_source, read_items
-from pfcompile.captures.records import PcapHeader
 from pfcompile.files import program_for
 
 if TYPE_CHECKING:

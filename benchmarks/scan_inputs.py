@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from lists import HOSTS, list_of
 from measure import EN10MB
 
-from pfcompile.captures import pcap
+from pfcompile.captures.formats import pcap
 from pfcompile.captures.writer import MICROSECONDS
 from tests.generator.seed import SEED
 

@@ -17,8 +17,8 @@ from measure import EN10MB, ROOT
 from scan_inputs import read_through
 
 from pfcompile.captures import filtering
+from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.filtering import Plan, Tally
-from pfcompile.captures.scans import Wanted
 from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.files import Engine, Programs, program_for
 from pfcompile.program import Program
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scan_inputs import Capture, Inputs
     from scan_report import Report
 
-    from pfcompile.captures.records import Item
+    from pfcompile.captures.formats.records import Item
 
 NULL: Final = Path("/dev/null")
 

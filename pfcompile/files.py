@@ -8,18 +8,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pfcompile.captures import filtering
+from pfcompile.captures.blocks.scans import Rows, Wanted
 from pfcompile.captures.filtering import Plan
-from pfcompile.captures.inputs import name_of, size_of
-from pfcompile.captures.scans import Rows, Wanted
+from pfcompile.captures.sources.inputs import name_of, size_of
 from pfcompile.compiler import compile as compile_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from os import PathLike
 
+    from pfcompile.captures.blocks.scans import Scans
     from pfcompile.captures.filtering import Matcher, Stats
-    from pfcompile.captures.inputs import Source
-    from pfcompile.captures.scans import Scans
+    from pfcompile.captures.sources.inputs import Source
     from pfcompile.captures.writer import Format
     from pfcompile.jit.scan import Scanners
     from pfcompile.jit.scan.counted import Scanned

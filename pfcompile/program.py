@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-    from pfcompile.captures.arrays import PacketArrays
-    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.blocks.arrays import PacketArrays
+    from pfcompile.captures.sources.inputs import Source
     from pfcompile.cbpf.interpreter import Machine
     from pfcompile.cbpf.isa import Instruction
     from pfcompile.ebpf.program import EbpfProgram

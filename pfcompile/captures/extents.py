@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.captures.records import Interface, Record
-    from pfcompile.captures.scans import Counted, Extent
+    from pfcompile.captures.blocks.scans import Counted, Extent
+    from pfcompile.captures.formats.records import Interface, Record
 
 
 @dataclass(slots=True)

@@ -13,15 +13,22 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
+from pfcompile.captures.blocks.native import manner_for
+from pfcompile.captures.blocks.parallel import read_captures
+from pfcompile.captures.blocks.rows import packets_of
+from pfcompile.captures.blocks.scans import NO_LIMIT, Counted, Run, Tallied
+from pfcompile.captures.blocks.walking import walk_source
 from pfcompile.captures.extents import Extents
-from pfcompile.captures.native import manner_for
+from pfcompile.captures.formats.records import (
+    Interface,
+    InterfaceBlock,
+    Item,
+    PcapHeader,
+    Record,
+    Section,
+)
 from pfcompile.captures.output import is_same_file
-from pfcompile.captures.parallel import read_captures
 from pfcompile.captures.reader import Source, name_of, open_source, read_items
-from pfcompile.captures.records import Interface, InterfaceBlock, Item, PcapHeader, Record, Section
-from pfcompile.captures.rows import packets_of
-from pfcompile.captures.scans import NO_LIMIT, Counted, Run, Tallied
-from pfcompile.captures.walking import walk_source
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.errors import CaptureError, PfcompileError
 from pfcompile.facts.link_types import KNOWN_DLTS
@@ -29,7 +36,7 @@ from pfcompile.facts.link_types import KNOWN_DLTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pfcompile.captures.scans import Scans
+    from pfcompile.captures.blocks.scans import Scans
 
 Matcher: TypeAlias = Callable[[bytes, int], int]
 """Takes a packet's captured bytes and its wire length; not 0 means that it matches. Where there are

@@ -7,15 +7,15 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pfcompile.captures.inputs import is_url, local_path, open_source
 from pfcompile.captures.reader import MAGIC_LENGTH, is_capture
-from pfcompile.captures.window import Window
+from pfcompile.captures.sources.inputs import is_url, local_path, open_source
+from pfcompile.captures.sources.window import Window
 from pfcompile.errors import CaptureError, PfcompileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.sources.inputs import Source
 
 _PATTERN = "*"
 """Makes a pattern of a URL. Shells know no URLs, but the other signs of patterns occur in them."""
@@ -55,7 +55,7 @@ def expand(
             if path is not None and os.path.isdir(path):  # noqa: PTH112 - `Path` refuses NULs
                 found += _captures_in(path, tell)
             elif isinstance(each, str) and is_url(each) and _PATTERN in each:
-                from pfcompile.captures.remote import matching  # noqa: PLC0415 - few need it
+                from pfcompile.captures.sources.remote import matching  # noqa: PLC0415 - few need it
 
                 found += matching(each)
             else:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pfcompile.captures import pcap, pcapng
-from pfcompile.captures.compression import find_compression
-from pfcompile.captures.inputs import STANDARD_INPUT, Source, name_of, open_source
-from pfcompile.captures.records import Item, PcapHeader, Record
-from pfcompile.captures.window import BLOCK_SIZE, Window
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.records import Item, PcapHeader, Record
+from pfcompile.captures.sources.compression import find_compression
+from pfcompile.captures.sources.inputs import STANDARD_INPUT, Source, name_of, open_source
+from pfcompile.captures.sources.window import BLOCK_SIZE, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pfcompile.captures.window import ByteStream
+    from pfcompile.captures.sources.window import ByteStream
 
 __all__ = [
     "FOREIGN_MAGICS",

@@ -18,11 +18,11 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.records import NANOSECONDS
+from pfcompile.captures.formats.records import NANOSECONDS
 from pfcompile.facts.link_types import by_dlt
 
 if TYPE_CHECKING:
-    from pfcompile.captures.records import Interface, Record
+    from pfcompile.captures.formats.records import Interface, Record
 
 
 class Numbering(Enum):

@@ -7,10 +7,9 @@ from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, assert_never
 
-from pfcompile.captures import pcap, pcapng
-from pfcompile.captures.limits import MAXIMUM_SNAPLEN, largest_packet
-from pfcompile.captures.output import Output
-from pfcompile.captures.records import (
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.limits import MAXIMUM_SNAPLEN, largest_packet
+from pfcompile.captures.formats.records import (
     NANOSECONDS,
     Interface,
     InterfaceBlock,
@@ -21,6 +20,7 @@ from pfcompile.captures.records import (
     Record,
     Section,
 )
+from pfcompile.captures.output import Output
 from pfcompile.errors import CaptureError, InternalError
 from pfcompile.facts.link_types import describe, dlt_of_linktype, linktype_of_dlt
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from pfcompile.captures.scans import Run
+    from pfcompile.captures.blocks.scans import Run
 
 
 class Format(Enum):

@@ -21,7 +21,7 @@ from pfcompile.errors import PfcompileError, ProgramError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.debugger.machines import Code
 
 STANDARD_INPUT: Final = "-"

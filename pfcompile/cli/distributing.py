@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Self
 import click
 
 from pfcompile.captures.filtering import Tally
-from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.captures.output import STANDARD_OUTPUT
+from pfcompile.captures.sources.inputs import STANDARD_INPUT
 from pfcompile.cli import common, standard_output
 from pfcompile.cli.scanning import (
     STATUS_SIGNAL,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pfcompile.captures.blocks.scans import Wanted
+from pfcompile.captures.formats.records import Item, Record
 from pfcompile.captures.output import STANDARD_OUTPUT
-from pfcompile.captures.records import Item, Record
-from pfcompile.captures.scans import Wanted
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.cli import common, standard_output
 from pfcompile.cli.scanning import Scan, counted, scan_options

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from pfcompile.captures.inputs import size_of
+from pfcompile.captures.sources.inputs import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.sources.inputs import Source
 
 PROGRESS_AFTER: Final = 1.0
 """Seconds before a progress bar appears: what is over sooner needs none."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from pfcompile.captures.formats.records import Interface, InterfaceBlock
 from pfcompile.captures.output import STANDARD_OUTPUT, Output, is_same_file
-from pfcompile.captures.records import Interface, InterfaceBlock
 from pfcompile.captures.writer import PcapWriter
 from pfcompile.cbpf.isa import counts_from_header
 from pfcompile.cli import common, options

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pfcompile.captures.formats.records import Item, Record
 from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file
 from pfcompile.captures.reader import open_source, read_items
-from pfcompile.captures.records import Item, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import open_writer
 from pfcompile.cli import common, programs

@@ -18,7 +18,7 @@ from pfcompile.program import Program
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.cli.programs import Given
     from pfcompile.ebpf.check import Subject
     from pfcompile.ebpf.machine.starts import Start

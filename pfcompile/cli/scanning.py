@@ -16,8 +16,8 @@ import click
 
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
 from pfcompile.captures.folders import expand
-from pfcompile.captures.inputs import STANDARD_INPUT, local_path
 from pfcompile.captures.output import STANDARD_OUTPUT, is_same_file, raise_between_writes
+from pfcompile.captures.sources.inputs import STANDARD_INPUT, local_path
 from pfcompile.cli import common, standard_output
 from pfcompile.cli.progress import ProgressBar
 from pfcompile.errors import CaptureError, FilterError, PfcompileError
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import FrameType
 
+    from pfcompile.captures.blocks.scans import Wanted
     from pfcompile.captures.filtering import Destination
-    from pfcompile.captures.inputs import Source
-    from pfcompile.captures.scans import Wanted
+    from pfcompile.captures.sources.inputs import Source
     from pfcompile.files import Programs
     from pfcompile.program import Program
 

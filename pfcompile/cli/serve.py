@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import click
 
-from pfcompile.captures.inputs import STANDARD_INPUT
 from pfcompile.captures.output import is_same_file
+from pfcompile.captures.sources.inputs import STANDARD_INPUT
 from pfcompile.cli import common, options, writing
 from pfcompile.compiler import netmask_number
 from pfcompile.errors import CaptureError, PfcompileError

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.output import STANDARD_OUTPUT
-from pfcompile.captures.scans import Wanted
 from pfcompile.captures.writer import Format, open_writer
 from pfcompile.cli import standard_output
 from pfcompile.cli.scanning import Scan, counted, scan_options
@@ -24,9 +24,9 @@ from pfcompile.errors import CaptureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pfcompile.captures.blocks.scans import Run
     from pfcompile.captures.filtering import Destination, Tally
-    from pfcompile.captures.records import Item
-    from pfcompile.captures.scans import Run
+    from pfcompile.captures.formats.records import Item
     from pfcompile.captures.writer import AutomaticWriter
     from pfcompile.errors import PfcompileError
 

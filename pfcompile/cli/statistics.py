@@ -16,7 +16,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pfcompile.captures.extents import Share
-from pfcompile.captures.records import NANOSECONDS
+from pfcompile.captures.formats.records import NANOSECONDS
 from pfcompile.captures.summary import decimals_of, local_time
 from pfcompile.cli import standard_output
 from pfcompile.facts.link_types import by_dlt

@@ -23,7 +23,7 @@ from pfcompile.ir.arithmetic import WORD
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.cbpf.isa import Instruction
     from pfcompile.debugger.machines import Region
     from pfcompile.ebpf.maps.vocabulary import Map

@@ -33,7 +33,7 @@ from pfcompile.ebpf.structure import target_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.ebpf.isa import Instruction, Row
     from pfcompile.ebpf.machine.code import Environment
     from pfcompile.ebpf.machine.starts import Start

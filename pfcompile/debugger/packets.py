@@ -16,7 +16,7 @@ from pfcompile.errors import CaptureError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
 
 KEPT_BYTES: Final = 64 << 20
 """Of packets in memory."""

@@ -22,7 +22,7 @@ from pfcompile.errors import CaptureError, PfcompileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.debugger.machines import Code, End, Run
     from pfcompile.debugger.packets import Packets
     from pfcompile.ebpf.maps.vocabulary import Map

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.debugger.breakpoints import Breakpoint
     from pfcompile.debugger.machines import Access, Code, End, Region, Register
 

@@ -15,8 +15,8 @@ import warnings
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.folders import expand
-from pfcompile.captures.scans import Wanted
 from pfcompile.captures.writer import Format
 from pfcompile.distributed.captures import capture_of, check_expression, chosen_engine
 from pfcompile.distributed.cluster import connected

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pfcompile.captures.blocks.native import Manner
+from pfcompile.captures.blocks.walking import walk_source
 from pfcompile.captures.filtering import Matchers
-from pfcompile.captures.inputs import STANDARD_INPUT, local_path, name_of, size_of
-from pfcompile.captures.native import Manner
-from pfcompile.captures.records import InterfaceBlock, PcapHeader, Record
-from pfcompile.captures.walking import walk_source
+from pfcompile.captures.formats.records import InterfaceBlock, PcapHeader, Record
+from pfcompile.captures.sources.inputs import STANDARD_INPUT, local_path, name_of, size_of
 from pfcompile.distributed.parts import Part, cut
 from pfcompile.errors import CaptureError, FilterError, PfcompileError
 from pfcompile.files import WORTH_COMPILING, Engine
@@ -19,7 +19,7 @@ from pfcompile.files import WORTH_COMPILING, Engine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.sources.inputs import Source
     from pfcompile.files import Programs
 
 

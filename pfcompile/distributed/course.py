@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pfcompile.captures import pcap
+from pfcompile.captures.formats import pcap
 from pfcompile.distributed.results import FileResult
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures import pcap
+from pfcompile.captures.blocks.native import manner_for
+from pfcompile.captures.blocks.scans import NO_LIMIT, Wanted
+from pfcompile.captures.blocks.walking import walk_source
 from pfcompile.captures.filtering import Matchers, Tally, scan
-from pfcompile.captures.native import manner_for
-from pfcompile.captures.scans import NO_LIMIT, Wanted
-from pfcompile.captures.walking import walk_source
+from pfcompile.captures.formats import pcap
 from pfcompile.captures.writer import named_format, open_writer
 from pfcompile.errors import CaptureError
 from pfcompile.files import WORTH_COMPILING, Engine, Programs, program_for
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from io import FileIO
 
-    from pfcompile.captures.inputs import Source
+    from pfcompile.captures.sources.inputs import Source
     from pfcompile.captures.writer import Format
 
 _EVERY_PACKET: Final = ""

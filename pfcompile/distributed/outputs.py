@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.inputs import local_path
 from pfcompile.captures.output import STANDARD_OUTPUT
+from pfcompile.captures.sources.inputs import local_path
 from pfcompile.captures.writer import SUFFIXES, Format
 from pfcompile.errors import CaptureError
 

@@ -12,20 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pfcompile.captures import native, pcap
-from pfcompile.captures.cutting import LOOKED_AT, find_start
-from pfcompile.captures.native import manner_for
+from pfcompile.captures.blocks import native
+from pfcompile.captures.blocks.cutting import LOOKED_AT, find_start
+from pfcompile.captures.blocks.native import manner_for
+from pfcompile.captures.blocks.scans import NO_LIMIT, Structure
+from pfcompile.captures.formats import pcap
 from pfcompile.captures.reader import MAGIC_LENGTH
-from pfcompile.captures.scans import NO_LIMIT, Structure
-from pfcompile.captures.window import FileRange, Window
+from pfcompile.captures.sources.window import FileRange, Window
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from io import FileIO
 
-    from pfcompile.captures.records import PcapHeader
-    from pfcompile.captures.scans import Scans
+    from pfcompile.captures.blocks.scans import Scans
+    from pfcompile.captures.formats.records import PcapHeader
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pfcompile import __version__
+from pfcompile.captures.blocks.native import manner_for
+from pfcompile.captures.blocks.scans import NO_LIMIT, Wanted
+from pfcompile.captures.blocks.walking import walk_source
 from pfcompile.captures.filtering import Matchers, Tally, scan, until_damage
-from pfcompile.captures.native import manner_for
-from pfcompile.captures.scans import NO_LIMIT, Wanted
-from pfcompile.captures.walking import walk_source
 from pfcompile.captures.writer import open_writer
 from pfcompile.distributed.parts import Walked, walk_part
 from pfcompile.errors import CaptureError, FilterError, PfcompileError
@@ -28,9 +28,9 @@ from pfcompile.files import Engine, Programs, program_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pfcompile.captures.blocks.scans import Run
     from pfcompile.captures.filtering import Destination
-    from pfcompile.captures.records import Item
-    from pfcompile.captures.scans import Run
+    from pfcompile.captures.formats.records import Item
     from pfcompile.captures.writer import Format
     from pfcompile.distributed.parts import Part
     from pfcompile.names.answers import Resolver

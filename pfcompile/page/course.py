@@ -14,7 +14,7 @@ from pfcompile.page.packets import end_of, name_of, records, said
 from pfcompile.page.spans import places_in
 
 if TYPE_CHECKING:
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.explain.one_packet.found import Why
     from pfcompile.page.asked import Compiled, Filter
     from pfcompile.page.spans import Place

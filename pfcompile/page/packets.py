@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.inputs import open_source
 from pfcompile.captures.reader import read_records
+from pfcompile.captures.sources.inputs import open_source
 from pfcompile.captures.summary import decimals_of, describe_packet, local_time
 from pfcompile.errors import CaptureError, FilterError, Span
 from pfcompile.explain.counting.captures import Reading, hits
@@ -21,7 +21,7 @@ from pfcompile.page.spans import places_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.ir.evaluation import Step
     from pfcompile.ir.graph import Graph, Label
     from pfcompile.page.asked import Filter

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.inputs import name_of
+from pfcompile.captures.sources.inputs import name_of
 from pfcompile.errors import KernelError, MissingExtraError
 
 try:

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.inputs import open_source
+from pfcompile.captures.sources.inputs import open_source
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pfcompile.captures.window import ByteStream
+    from pfcompile.captures.sources.window import ByteStream
 
 LARGEST: Final = 64 << 20
 """Bytes of a capture."""

@@ -6,8 +6,8 @@ import struct
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from pfcompile.captures.formats.records import Item, Record
 from pfcompile.captures.reader import read_items
-from pfcompile.captures.records import Item, Record
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:

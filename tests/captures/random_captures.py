@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from pfcompile.captures.pcap import (
+from pfcompile.captures.formats.pcap import (
     CAPTURED_FIRST,
     SMALLER_CAPTURED,
     VERSIONS,
     WIRE_FIRST,
     encode_record,
 )
-from pfcompile.captures.records import PcapDialect
+from pfcompile.captures.formats.records import PcapDialect
 from tests.captures.capture_building import (
     END,
     KUZNETZOV,

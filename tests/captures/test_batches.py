@@ -22,7 +22,7 @@ import pytest
 
 import pfcompile
 from pfcompile.captures import filtering
-from pfcompile.captures.native import manner_for
+from pfcompile.captures.blocks.native import manner_for
 from pfcompile.facts.link_types import dlt_of_linktype
 from tests.captures.capture_building import (
     END,

@@ -14,8 +14,8 @@ from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader, RawPcapReader
 
 from pfcompile.captures.filtering import filter_file
-from pfcompile.captures.pcapng import without_length
-from pfcompile.captures.records import Section
+from pfcompile.captures.formats.pcapng import without_length
+from pfcompile.captures.formats.records import Section
 from pfcompile.captures.summary import describe_packet
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from capture_building import KUZNETZOV, damage, parse, pcap, pcapng
 
 import pfcompile
 from pfcompile.captures.filtering import filter_file, read
-from pfcompile.captures.records import Record
+from pfcompile.captures.formats.records import Record
 from pfcompile.captures.summary import describe_packet, summarize
 from pfcompile.captures.writer import Format
 from pfcompile.errors import CaptureError, FilterError

@@ -22,11 +22,17 @@ from capture_building import (
     simple,
 )
 
-from pfcompile.captures.limits import LARGEST_BLOCK, MAXIMUM_SNAPLEN
-from pfcompile.captures.pcapng import without_length
+from pfcompile.captures.formats.limits import LARGEST_BLOCK, MAXIMUM_SNAPLEN
+from pfcompile.captures.formats.pcapng import without_length
+from pfcompile.captures.formats.records import (
+    InterfaceBlock,
+    OtherBlock,
+    PcapHeader,
+    Record,
+    Section,
+)
 from pfcompile.captures.reader import read_records
-from pfcompile.captures.records import InterfaceBlock, OtherBlock, PcapHeader, Record, Section
-from pfcompile.captures.window import Window
+from pfcompile.captures.sources.window import Window
 from pfcompile.errors import CaptureError
 
 ORDERS = ("<", ">")

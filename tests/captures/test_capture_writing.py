@@ -37,9 +37,9 @@ from pfcompile.captures.filtering import (
     read,
     scan,
 )
+from pfcompile.captures.formats.pcapng import CUSTOM_BLOCK_NOT_COPIED, without_length
+from pfcompile.captures.formats.records import Interface
 from pfcompile.captures.output import Output, is_same_file
-from pfcompile.captures.pcapng import CUSTOM_BLOCK_NOT_COPIED, without_length
-from pfcompile.captures.records import Interface
 from pfcompile.captures.writer import (
     Format,
     PcapWriter,

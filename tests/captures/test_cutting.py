@@ -7,9 +7,9 @@ from itertools import accumulate
 
 import pytest
 
-from pfcompile.captures.cutting import find_start
-from pfcompile.captures.pcapng import SectionState
-from pfcompile.captures.scans import Structure
+from pfcompile.captures.blocks.cutting import find_start
+from pfcompile.captures.blocks.scans import Structure
+from pfcompile.captures.formats.pcapng import SectionState
 from tests.captures.capture_building import MICROSECONDS, NANOSECONDS, enhanced, parse, pcap
 from tests.captures.capture_building import interface as interface_block
 from tests.captures.capture_building import section as section_block

@@ -23,11 +23,11 @@ import pytest
 from capture_building import block, parse, pcap, pcapng, section
 
 import pfcompile
-from pfcompile.captures import decompressed, inputs
-from pfcompile.captures.compression import COMPRESSIONS, LONGEST_MAGIC, find_compression
 from pfcompile.captures.folders import expand
-from pfcompile.captures.inputs import is_url, local_path, name_of, open_source, size_of
 from pfcompile.captures.reader import read_items
+from pfcompile.captures.sources import decompressed, inputs
+from pfcompile.captures.sources.compression import COMPRESSIONS, LONGEST_MAGIC, find_compression
+from pfcompile.captures.sources.inputs import is_url, local_path, name_of, open_source, size_of
 from pfcompile.errors import CaptureError, MissingExtraError
 from tests.generator.seed import SEED, rerun
 
@@ -453,9 +453,9 @@ def test_bombs_take_little_memory(name):
     bomb = COMPRESS[name](section() + megabyte * 300)
     code = (
         "import resource\n"
-        "from pfcompile.captures.inputs import open_source\n"
+        "from pfcompile.captures.sources.inputs import open_source\n"
         "from pfcompile.captures.reader import read_items\n"
-        "import pfcompile.captures.decompressed, bz2, lzma, zlib, lz4.frame\n"
+        "import pfcompile.captures.sources.decompressed, bz2, lzma, zlib, lz4.frame\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "with open_source('-') as stream:\n"
         "    count = sum(1 for _ in read_items(stream, 'bomb'))\n"

@@ -18,10 +18,10 @@ from itertools import pairwise
 import pytest
 
 from pfcompile.captures import output as output_module
+from pfcompile.captures.blocks.scans import Structure
+from pfcompile.captures.formats.pcapng import SectionState
+from pfcompile.captures.formats.records import Interface
 from pfcompile.captures.output import _NOT_COPIED, Output
-from pfcompile.captures.pcapng import SectionState
-from pfcompile.captures.records import Interface
-from pfcompile.captures.scans import Structure
 from pfcompile.errors import CaptureError
 from tests.captures.capture_building import enhanced, obsolete, parse, simple
 from tests.captures.random_captures import random_pcap

@@ -17,11 +17,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from pfcompile.captures import native, parallel, parts, tasks
+from pfcompile.captures.blocks import native, parallel, parts, tasks
+from pfcompile.captures.blocks.scans import NO_LIMIT, Run, Wanted
 from pfcompile.captures.extents import Extents
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
-from pfcompile.captures.records import InterfaceBlock, Record, Section
-from pfcompile.captures.scans import NO_LIMIT, Run, Wanted
+from pfcompile.captures.formats.records import InterfaceBlock, Record, Section
 from pfcompile.captures.writer import open_writer
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import Instruction, Op

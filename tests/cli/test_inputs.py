@@ -215,7 +215,7 @@ def test_nothing_is_loaded_for_plain_files():
         "try: main()\n"
         "except SystemExit: pass\n"
         "names = ('lz4', 'backports', 'compression', 'fsspec', 'lzma', 'bz2', 'aiohttp',"
-        " 'pfcompile.captures.decompressed', 'pfcompile.captures.remote')\n"
+        " 'pfcompile.captures.sources.decompressed', 'pfcompile.captures.sources.remote')\n"
         "print([name for name in names if name in sys.modules])\n"
     )
     done = subprocess.run(

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 import pfcompile
-from pfcompile.captures import native, output, parallel, parts
-from pfcompile.captures.layouts import PcapLayout
-from pfcompile.captures.pcap import CAPTURED_FIRST
-from pfcompile.captures.scans import Wanted
+from pfcompile.captures import output
+from pfcompile.captures.blocks import native, parallel, parts
+from pfcompile.captures.blocks.scans import Wanted
+from pfcompile.captures.formats.layouts import PcapLayout
+from pfcompile.captures.formats.pcap import CAPTURED_FIRST
 from pfcompile.jit.scan.walk import scan_module
 from tests.captures.capture_building import damage, enhanced, interface, parse, pcap, section
 from tests.captures.random_captures import random_pcap, random_pcapng

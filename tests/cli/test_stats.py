@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pfcompile.captures import parts
+from pfcompile.captures.blocks import parts
+from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.extents import Extents
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
-from pfcompile.captures.records import InterfaceBlock, PcapHeader, Record, Section
-from pfcompile.captures.scans import Wanted
+from pfcompile.captures.formats.records import InterfaceBlock, PcapHeader, Record, Section
 from pfcompile.facts.link_types import by_dlt
 from pfcompile.files import Engine, Programs, program_for
 from tests.captures.capture_building import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from pfcompile.captures.formats.records import Interface, InterfaceBlock
 from pfcompile.captures.output import Output
 from pfcompile.captures.reader import read_records
-from pfcompile.captures.records import Interface, InterfaceBlock
 from pfcompile.captures.writer import PcapWriter
 from pfcompile.debugger.extended import ExtendedCode
 from pfcompile.debugger.machines import End

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pfcompile
-from pfcompile.captures import pcap, pcapng
-from pfcompile.captures.block import ROOM
-from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
-from pfcompile.captures.records import Interface, OtherBlock, PcapHeader, Record
-from pfcompile.captures.scans import NO_LIMIT, ROW, SLACK, Memory, Reads, Rows, Wanted
-from pfcompile.captures.window import Window
+from pfcompile.captures.blocks.block import ROOM
+from pfcompile.captures.blocks.scans import NO_LIMIT, ROW, SLACK, Memory, Reads, Rows, Wanted
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
+from pfcompile.captures.formats.records import Interface, OtherBlock, PcapHeader, Record
+from pfcompile.captures.sources.window import Window
 from pfcompile.cbpf.check import check_structure
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import Instruction, Op

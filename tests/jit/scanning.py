@@ -7,15 +7,15 @@ from dataclasses import replace
 from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from pfcompile.captures import pcap, pcapng
+from pfcompile.captures.blocks.native import Manner
+from pfcompile.captures.blocks.scans import NO_LIMIT, Wanted
+from pfcompile.captures.blocks.walking import walk_window
 from pfcompile.captures.extents import Extents
 from pfcompile.captures.filtering import Matchers, Tally, scan
-from pfcompile.captures.layouts import PcapLayout, PcapngLayout
-from pfcompile.captures.native import Manner
-from pfcompile.captures.records import OtherBlock, Record
-from pfcompile.captures.scans import NO_LIMIT, Wanted
-from pfcompile.captures.walking import walk_window
-from pfcompile.captures.window import Window
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.layouts import PcapLayout, PcapngLayout
+from pfcompile.captures.formats.records import OtherBlock, Record
+from pfcompile.captures.sources.window import Window
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.errors import CaptureError
 from pfcompile.facts.link_types import KNOWN_DLTS
@@ -91,7 +91,7 @@ def _file_of(content: bytes) -> FileIO:
 class Filter:
     """A program both ways; native code is made once for each kind of record.
 
-    It is a `captures.scans.Scans`.
+    It is a `captures.blocks.scans.Scans`.
     """
 
     def __init__(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import pfcompile
-from pfcompile.captures.layouts import PcapLayout
-from pfcompile.captures.scans import Wanted
+from pfcompile.captures.blocks.scans import Wanted
+from pfcompile.captures.formats.layouts import PcapLayout
 from pfcompile.cbpf.isa import ANCILLARY_BASE, ROWS, Ancillary, Class, Instruction, Op
 from pfcompile.errors import ProgramError
 from pfcompile.jit.scan import Scanner

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import pfcompile
-from pfcompile.captures.layouts import PcapLayout, PcapngLayout
-from pfcompile.captures.scans import Rows, Wanted
+from pfcompile.captures.blocks.scans import Rows, Wanted
+from pfcompile.captures.formats.layouts import PcapLayout, PcapngLayout
 from pfcompile.jit.scan import Scanner, cache, machine
 from pfcompile.jit.scan.machine import Code
 from tests.captures.capture_building import pcap

@@ -13,13 +13,13 @@ from itertools import product
 import pytest
 
 import pfcompile
-from pfcompile.captures.pcap import (
+from pfcompile.captures.formats.pcap import (
     CAPTURED_FIRST,
     SMALLER_CAPTURED,
     WIRE_FIRST,
     encode_record,
 )
-from pfcompile.captures.records import PcapHeader
+from pfcompile.captures.formats.records import PcapHeader
 from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.facts.link_types import KNOWN_DLTS
 from pfcompile.files import WORTH_COMPILING, Engine, Programs, filter_file, program_for
@@ -283,7 +283,7 @@ def test_interp_is_never_native(tmp_path, told):
 def test_without_llvm_the_interpreter_serves(tmp_path, monkeypatch, suffix, jobs):
     source = tmp_path / f"in.{suffix}"
     source.write_bytes(FILES[suffix])
-    monkeypatch.setattr("pfcompile.captures.parts.PART", 1000)
+    monkeypatch.setattr("pfcompile.captures.blocks.parts.PART", 1000)
     expected = filter_file(source, tmp_path / f"a.{suffix}", TEXT, engine="interp")
     monkeypatch.setitem(sys.modules, "llvmlite", None)
     output = tmp_path / f"b.{suffix}"

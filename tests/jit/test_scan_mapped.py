@@ -7,11 +7,11 @@ from itertools import product
 
 import pytest
 
-from pfcompile.captures import block as block_module
-from pfcompile.captures.native import Manner
-from pfcompile.captures.scans import SLACK
-from pfcompile.captures.walking import walk_window
-from pfcompile.captures.window import Window
+from pfcompile.captures.blocks import block as block_module
+from pfcompile.captures.blocks.native import Manner
+from pfcompile.captures.blocks.scans import SLACK
+from pfcompile.captures.blocks.walking import walk_window
+from pfcompile.captures.sources.window import Window
 from tests.captures.capture_building import damage, enhanced, interface, pcap, section
 from tests.captures.random_captures import random_pcap, random_pcapng
 from tests.generator.seed import SEED, rerun

@@ -10,9 +10,15 @@ from itertools import product
 import pytest
 
 import pfcompile
-from pfcompile.captures import pcap, pcapng
-from pfcompile.captures.limits import LARGEST_BLOCK, MAXIMUM_INTERFACES
-from pfcompile.captures.records import Interface, OtherBlock, PcapDialect, PcapHeader, Record
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.limits import LARGEST_BLOCK, MAXIMUM_INTERFACES
+from pfcompile.captures.formats.records import (
+    Interface,
+    OtherBlock,
+    PcapDialect,
+    PcapHeader,
+    Record,
+)
 from pfcompile.captures.writer import MICROSECONDS
 from pfcompile.cbpf.isa import Instruction, Op
 from pfcompile.facts.link_types import KNOWN_DLTS, dlt_of_linktype

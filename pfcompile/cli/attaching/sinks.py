@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from pfcompile import __version__
-from pfcompile.captures import description, pcap, pcapng
+from pfcompile.captures.formats import description, pcap, pcapng
+from pfcompile.captures.formats.records import NANOSECONDS, Interface, Record
 from pfcompile.captures.output import STANDARD_OUTPUT, Output
-from pfcompile.captures.records import NANOSECONDS, Interface, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import NANOSECOND_DIALECT, Format
 from pfcompile.facts.link_types import linktype_of_dlt

@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pfcompile import __version__
-from pfcompile.captures import description, pcap
+from pfcompile.captures.formats import description, pcap
+from pfcompile.captures.formats.records import NANOSECONDS, Interface, Record
 from pfcompile.captures.output import STANDARD_OUTPUT, Output
-from pfcompile.captures.records import NANOSECONDS, Interface, Record
 from pfcompile.captures.summary import summarize
 from pfcompile.captures.writer import NANOSECOND_DIALECT
 from pfcompile.errors import CaptureError

@@ -19,7 +19,7 @@ from pfcompile.program import Program
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
     from pfcompile.cli.programs import Extended, Given
     from pfcompile.cli.runners import Place
     from pfcompile.debugger.machines import Code

@@ -16,8 +16,8 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from pfcompile.analysis.counters import NO_FLOW, BlockFlow, Counting, Shortcut
+from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
-from pfcompile.captures.scans import Wanted
 from pfcompile.compiler import DEFAULT_SNAPLEN
 from pfcompile.compiler import compile as compile_text
 from pfcompile.explain.counting.found import Hits, LinkTypeHits, TermHits
@@ -37,9 +37,9 @@ from pfcompile.syntax.unparse import unparse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pfcompile.captures.inputs import Source as Input
-    from pfcompile.captures.records import Item
-    from pfcompile.captures.scans import Tallied
+    from pfcompile.captures.blocks.scans import Tallied
+    from pfcompile.captures.formats.records import Item
+    from pfcompile.captures.sources.inputs import Source as Input
     from pfcompile.errors import CaptureError
     from pfcompile.ir.graph import Label
     from pfcompile.lower.terms import Term

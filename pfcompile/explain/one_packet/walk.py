@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pfcompile.captures.filtering import check_link_type
-from pfcompile.captures.inputs import name_of
 from pfcompile.captures.reader import open_source, read_records
+from pfcompile.captures.sources.inputs import name_of
 from pfcompile.cbpf.generate import generate
 from pfcompile.cbpf.interpreter import run
 from pfcompile.compiler import compile as compile_text
@@ -36,8 +36,8 @@ from pfcompile.syntax.unparse import unparse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pfcompile.captures.inputs import Source as Input
-    from pfcompile.captures.records import Record
+    from pfcompile.captures.formats.records import Record
+    from pfcompile.captures.sources.inputs import Source as Input
     from pfcompile.cbpf.isa import Instruction
     from pfcompile.ir.evaluation import Step
     from pfcompile.ir.graph import Label

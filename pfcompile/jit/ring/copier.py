@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.layouts import PcapLayout
-from pfcompile.captures.pcap import CAPTURED_FIRST
-from pfcompile.captures.scans import NO_LIMIT, ROW, SLACK, Memory, Reads, Rows, Wanted
+from pfcompile.captures.blocks.scans import NO_LIMIT, ROW, SLACK, Memory, Reads, Rows, Wanted
+from pfcompile.captures.formats.layouts import PcapLayout
+from pfcompile.captures.formats.pcap import CAPTURED_FIRST
 from pfcompile.errors import InternalError
 from pfcompile.jit.ring.filter import behind_metadata
 from pfcompile.jit.ring.walk import WORDS, module

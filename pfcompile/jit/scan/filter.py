@@ -14,7 +14,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
-from pfcompile.captures.scans import SLACK
+from pfcompile.captures.blocks.scans import SLACK
 from pfcompile.cbpf.isa import (
     ROW_OF,
     Ancillary,

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.block import ROOM
+from pfcompile.captures.blocks.block import ROOM
 from pfcompile.jit.scan.tables import DECLARATIONS
 from pfcompile.jit.scan.text import Text
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from pfcompile.captures.arrays import packet_arrays
-from pfcompile.captures.inputs import name_of
-from pfcompile.captures.scans import Rows, Wanted
+from pfcompile.captures.blocks.arrays import packet_arrays
+from pfcompile.captures.blocks.scans import Rows, Wanted
+from pfcompile.captures.sources.inputs import name_of
 from pfcompile.errors import CaptureError
 from pfcompile.facts.link_types import describe
 from pfcompile.jit.scan.scans import CaptureScans, Scanners
@@ -15,9 +15,9 @@ from pfcompile.jit.scan.scans import CaptureScans, Scanners
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pfcompile.captures.arrays import PacketArrays
-    from pfcompile.captures.inputs import Source
-    from pfcompile.captures.records import Interface
+    from pfcompile.captures.blocks.arrays import PacketArrays
+    from pfcompile.captures.formats.records import Interface
+    from pfcompile.captures.sources.inputs import Source
     from pfcompile.cbpf.isa import Instruction
 
 

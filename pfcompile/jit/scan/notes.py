@@ -11,15 +11,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.layouts import INTERFACE_WORDS, PcapngLayout
-from pfcompile.captures.scans import ROW, Rows
+from pfcompile.captures.blocks.scans import ROW, Rows
+from pfcompile.captures.formats.layouts import INTERFACE_WORDS, PcapngLayout
 from pfcompile.jit.scan.records import POSITION, interface_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pfcompile.captures.layouts import Layout
-    from pfcompile.captures.scans import Wanted
+    from pfcompile.captures.blocks.scans import Wanted
+    from pfcompile.captures.formats.layouts import Layout
     from pfcompile.jit.scan.records import Record, Records
     from pfcompile.jit.scan.text import Text
 
@@ -218,7 +218,7 @@ class _Copy(Note):
 
 
 class _Row(Note):
-    """A row of numbers a packet (`captures.scans.ROW`), from the address in `row` on."""
+    """A row of numbers a packet (`captures.blocks.scans.ROW`), from the address in `row` on."""
 
     words = ("row",)
 

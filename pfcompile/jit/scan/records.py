@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from pfcompile.captures import pcapng
-from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
-from pfcompile.captures.pcap import SMALLER_CAPTURED, WIRE_FIRST
+from pfcompile.captures.formats import pcapng
+from pfcompile.captures.formats.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
+from pfcompile.captures.formats.pcap import SMALLER_CAPTURED, WIRE_FIRST
 from pfcompile.jit.scan.text import FALSE
 
 if TYPE_CHECKING:

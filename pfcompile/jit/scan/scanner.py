@@ -9,8 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.analysis.counters import Counting
-from pfcompile.captures.layouts import INTERFACE_WORDS, PcapLayout
-from pfcompile.captures.scans import ROW, Extent, Rows, Sums, Wanted
+from pfcompile.captures.blocks.scans import ROW, Extent, Rows, Sums, Wanted
+from pfcompile.captures.formats.layouts import INTERFACE_WORDS, PcapLayout
 from pfcompile.cbpf.check import check_structure
 from pfcompile.jit.scan.filter import check_scannable
 from pfcompile.jit.scan.loop import (
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from mmap import mmap
 
-    from pfcompile.captures.layouts import Layout
-    from pfcompile.captures.scans import Memory, Reads
+    from pfcompile.captures.blocks.scans import Memory, Reads
+    from pfcompile.captures.formats.layouts import Layout
     from pfcompile.jit.scan.counted import Scanned
 
 _SCAN: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
@@ -108,7 +108,7 @@ class Scanner:
 
 
 class Scan:
-    """What one walk through a file counts and keeps; a `captures.scans.BlockScan`.
+    """What one walk through a file counts and keeps; a `captures.blocks.scans.BlockScan`.
 
     It is for one thread at a time; while it scans, other threads run.
 
@@ -313,7 +313,7 @@ def _extent(packets: int, total: int, first: int, last: int) -> Extent:
 
 
 class Detached:
-    """Records that a scan has kept; a `captures.scans.Kept` without rows."""
+    """Records that a scan has kept; a `captures.blocks.scans.Kept` without rows."""
 
     memory: bytearray | mmap = bytearray()
 

@@ -7,7 +7,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.filtering import check_link_type
-from pfcompile.captures.layouts import Layout, PcapLayout, PcapngLayout
+from pfcompile.captures.formats.layouts import Layout, PcapLayout, PcapngLayout
 from pfcompile.errors import ProgramError
 from pfcompile.facts.link_types import KNOWN_DLTS
 from pfcompile.jit.scan.scanner import Scan, Scanner
@@ -15,8 +15,8 @@ from pfcompile.jit.scan.scanner import Scan, Scanner
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pfcompile.captures.records import Interface, PcapHeader
-    from pfcompile.captures.scans import BlockScan, Wanted
+    from pfcompile.captures.blocks.scans import BlockScan, Wanted
+    from pfcompile.captures.formats.records import Interface, PcapHeader
     from pfcompile.jit.scan.counted import Scanned
 
 _NO_LLVM: Final = (ImportError, OSError, RuntimeError, AttributeError)
@@ -99,7 +99,7 @@ class Scanners:
 
 
 class CaptureScans:
-    """The native scans of one capture; a `captures.scans.Scans`.
+    """The native scans of one capture; a `captures.blocks.scans.Scans`.
 
     Attributes:
         wanted: What is taken down of packets.
@@ -114,7 +114,7 @@ class CaptureScans:
         self._lock = Lock()
 
     def pcap(self, header: PcapHeader) -> Scan | None:
-        """Return a scan of a pcap file, with nothing counted; see `captures.scans.Scans`."""
+        """Return a scan of a pcap file, with nothing counted; see `captures.blocks.scans.Scans`."""
         interface = header.interface
         check_link_type(interface.dlt, self._path)
         layout = PcapLayout.of(header)
@@ -126,11 +126,11 @@ class CaptureScans:
         return scan
 
     def pcapng(self, byte_order: str) -> Scan | None:
-        """Return a scan of pcapng sections; see `captures.scans.Scans`."""
+        """Return a scan of pcapng sections; see `captures.blocks.scans.Scans`."""
         return self._scanners.scan(PcapngLayout(byte_order, filters=0))
 
     def choose(self, scan: BlockScan, interface: Interface) -> int | None:
-        """Let a scan know the filter for an interface; see `captures.scans.Scans`."""
+        """Let a scan know the filter for an interface; see `captures.blocks.scans.Scans`."""
         assert isinstance(scan, Scan)
         assert isinstance(scan.layout, PcapngLayout)
         dlt, snaplen = interface.dlt, interface.filter_snaplen

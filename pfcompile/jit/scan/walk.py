@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.analysis.counters import Counting
-from pfcompile.captures.layouts import PcapLayout
-from pfcompile.captures.scans import SLACK
+from pfcompile.captures.blocks.scans import SLACK
+from pfcompile.captures.formats.layouts import PcapLayout
 from pfcompile.jit.scan.counted import CountedGraph, Places
 from pfcompile.jit.scan.filter import Begin, Filter, Packet, write_filter, write_start
 from pfcompile.jit.scan.flows import Branches, Conditions, Registers
@@ -27,8 +27,8 @@ from pfcompile.jit.scan.tables import Tables
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pfcompile.captures.layouts import Layout
-    from pfcompile.captures.scans import Wanted
+    from pfcompile.captures.blocks.scans import Wanted
+    from pfcompile.captures.formats.layouts import Layout
     from pfcompile.jit.scan.counted import Scanned
     from pfcompile.jit.scan.notes import Note
     from pfcompile.jit.scan.records import Record

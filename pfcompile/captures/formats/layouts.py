@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from pfcompile.captures.limits import LARGEST_BLOCK, largest_packet
-from pfcompile.captures.pcap import prefix_length
+from pfcompile.captures.formats.limits import LARGEST_BLOCK, largest_packet
+from pfcompile.captures.formats.pcap import prefix_length
 
 if TYPE_CHECKING:
-    from pfcompile.captures.records import PcapHeader
+    from pfcompile.captures.formats.records import PcapHeader
 
 INTERFACE_WORDS: Final = (
     "filter",
@@ -35,7 +35,7 @@ class PcapLayout:
 
     Attributes:
         byte_order: "<" or ">", as `struct` spells it.
-        lengths: Which of the two length words is which (`captures.pcap.VERSIONS`).
+        lengths: Which of the two length words is which (`captures.formats.pcap.VERSIONS`).
         prefix: Bytes before the packet, 16 or more.
         longest: The most bytes of a packet; a greater captured length is damage.
         ticks_per_second: The unit of the second timestamp word.

@@ -7,13 +7,13 @@ import os
 import select
 from typing import TYPE_CHECKING
 
-from pfcompile.captures.compression import LONGEST_MAGIC, find_compression
+from pfcompile.captures.sources.compression import LONGEST_MAGIC, find_compression
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pfcompile.captures.window import ByteStream
+    from pfcompile.captures.sources.window import ByteStream
 
 
 def _poll_of(stream: ByteStream) -> select.poll | None:
@@ -143,7 +143,7 @@ class Detected:
             if compression is None:
                 self._inner = self._stream
             else:
-                from pfcompile.captures.decompressed import Decompressed  # noqa: PLC0415
+                from pfcompile.captures.sources.decompressed import Decompressed  # noqa: PLC0415
 
                 self._inner = Decompressed(self._stream, compression, self._path)
                 self.decompressed = True

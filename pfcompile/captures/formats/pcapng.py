@@ -10,8 +10,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.captures.limits import LARGEST_BLOCK, MAXIMUM_INTERFACES
-from pfcompile.captures.records import (
+from pfcompile.captures.formats.limits import LARGEST_BLOCK, MAXIMUM_INTERFACES
+from pfcompile.captures.formats.records import (
     Interface,
     InterfaceBlock,
     Item,
@@ -23,7 +23,7 @@ from pfcompile.captures.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.captures.window import Window
+    from pfcompile.captures.sources.window import Window
     from pfcompile.errors import CaptureError
 
 SECTION_HEADER: Final = 0x0A0D0D0A  # the same in both byte orders

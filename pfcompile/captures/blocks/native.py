@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Final, Self
 
-from pfcompile.captures import pcap, pcapng
-from pfcompile.captures.block import BLOCK_SIZE, Block
-from pfcompile.captures.layouts import NO_FILTER
-from pfcompile.captures.pcapng import SectionState
-from pfcompile.captures.records import InterfaceBlock, PcapHeader, Record, Section
-from pfcompile.captures.scans import NO_LIMIT, SLACK, Counted, Rows, Run, Structure, Tallied
-from pfcompile.captures.window import Window
+from pfcompile.captures.blocks.block import BLOCK_SIZE, Block
+from pfcompile.captures.blocks.scans import NO_LIMIT, SLACK, Counted, Rows, Run, Structure, Tallied
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.layouts import NO_FILTER
+from pfcompile.captures.formats.pcapng import SectionState
+from pfcompile.captures.formats.records import InterfaceBlock, PcapHeader, Record, Section
+from pfcompile.captures.sources.window import Window
 from pfcompile.errors import CaptureError, FilterError, InternalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pfcompile.captures.records import Interface, Item
-    from pfcompile.captures.scans import BlockScan, Scans
+    from pfcompile.captures.blocks.scans import BlockScan, Scans
+    from pfcompile.captures.formats.records import Interface, Item
 
 AHEAD: Final = 16 << 20
 """Bytes that are counted before anybody is told: the disk permitting, it takes two milliseconds."""

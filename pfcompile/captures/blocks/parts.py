@@ -13,21 +13,22 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pfcompile.captures import native, pcap, pcapng
-from pfcompile.captures.cutting import LOOKED_AT, find_start
-from pfcompile.captures.inputs import local_path, name_of
-from pfcompile.captures.native import manner_for
-from pfcompile.captures.pcapng import SectionState
-from pfcompile.captures.scans import NO_LIMIT, Structure
-from pfcompile.captures.window import FileRange, Window
+from pfcompile.captures.blocks import native
+from pfcompile.captures.blocks.cutting import LOOKED_AT, find_start
+from pfcompile.captures.blocks.native import manner_for
+from pfcompile.captures.blocks.scans import NO_LIMIT, Structure
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.pcapng import SectionState
+from pfcompile.captures.sources.inputs import local_path, name_of
+from pfcompile.captures.sources.window import FileRange, Window
 from pfcompile.errors import CaptureError, InternalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.captures.inputs import Source
-    from pfcompile.captures.records import Item
-    from pfcompile.captures.scans import Scans
+    from pfcompile.captures.blocks.scans import Scans
+    from pfcompile.captures.formats.records import Item
+    from pfcompile.captures.sources.inputs import Source
 
 PART: Final = 8 << 20
 """Bytes of a file that one thread walks at a time: not more than may wait in memory for being

@@ -16,21 +16,28 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
-from pfcompile.captures.inputs import STANDARD_INPUT
-from pfcompile.captures.native import manner_for
-from pfcompile.captures.parts import Begun, Ended, LargeFile, open_large, walk_exactly, walk_part
-from pfcompile.captures.scans import NO_LIMIT, Run
-from pfcompile.captures.tasks import Crew, Task
-from pfcompile.captures.walking import walk_source
+from pfcompile.captures.blocks.native import manner_for
+from pfcompile.captures.blocks.parts import (
+    Begun,
+    Ended,
+    LargeFile,
+    open_large,
+    walk_exactly,
+    walk_part,
+)
+from pfcompile.captures.blocks.scans import NO_LIMIT, Run
+from pfcompile.captures.blocks.tasks import Crew, Task
+from pfcompile.captures.blocks.walking import walk_source
+from pfcompile.captures.sources.inputs import STANDARD_INPUT
 from pfcompile.errors import PfcompileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import TypeAlias
 
-    from pfcompile.captures.inputs import Source
-    from pfcompile.captures.records import Item
-    from pfcompile.captures.scans import Counted, Scans, Tallied
+    from pfcompile.captures.blocks.scans import Counted, Scans, Tallied
+    from pfcompile.captures.formats.records import Item
+    from pfcompile.captures.sources.inputs import Source
 
     Items: TypeAlias = Iterator[Item | Run | Counted | Tallied]
 

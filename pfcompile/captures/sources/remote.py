@@ -14,7 +14,7 @@ from pfcompile.errors import CaptureError, MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.captures.window import ByteStream
+    from pfcompile.captures.sources.window import ByteStream
 
 _STREAMED: Final = {"block_size": 0}
 _OPTIONS: Final[dict[str, dict[str, int]]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.captures.pcapng import (
+from pfcompile.captures.formats.pcapng import (
     BYTE_ORDER_MAGIC,
     FRAME,
     INTERFACE_DESCRIPTION,

@@ -10,15 +10,15 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures import pcapng
-from pfcompile.captures.limits import LARGEST_BLOCK, largest_packet
-from pfcompile.captures.pcap import CAPTURED_FIRST, prefix_length
+from pfcompile.captures.formats import pcapng
+from pfcompile.captures.formats.limits import LARGEST_BLOCK, largest_packet
+from pfcompile.captures.formats.pcap import CAPTURED_FIRST, prefix_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pfcompile.captures.records import PcapHeader
-    from pfcompile.captures.scans import Structure
+    from pfcompile.captures.blocks.scans import Structure
+    from pfcompile.captures.formats.records import PcapHeader
 
 LOOKED_AT: Final = 512 * 1024
 """Bytes in which a start is looked for; where the longest packets follow each other, none may be

@@ -10,13 +10,19 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.limits import largest_packet
-from pfcompile.captures.records import NANOSECONDS, Interface, PcapDialect, PcapHeader, Record
+from pfcompile.captures.formats.limits import largest_packet
+from pfcompile.captures.formats.records import (
+    NANOSECONDS,
+    Interface,
+    PcapDialect,
+    PcapHeader,
+    Record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pfcompile.captures.window import Window
+    from pfcompile.captures.sources.window import Window
 
 HEADER_LENGTH: Final = 24
 RECORD_HEADER_LENGTH: Final = 16

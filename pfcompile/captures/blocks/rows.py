@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.layouts import INTERFACE_WORDS
-from pfcompile.captures.scans import ROW, UNTIMED
+from pfcompile.captures.blocks.scans import ROW, UNTIMED
+from pfcompile.captures.formats.layouts import INTERFACE_WORDS
 
 if TYPE_CHECKING:
-    from pfcompile.captures.scans import Run
+    from pfcompile.captures.blocks.scans import Run
 
 _ROW: Final = struct.Struct(f"={len(ROW)}Q")
 INTERFACE_BYTES: Final = 8 * len(INTERFACE_WORDS)

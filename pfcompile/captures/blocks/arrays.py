@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pfcompile.captures.native import manner_for
-from pfcompile.captures.records import NANOSECONDS, Record
-from pfcompile.captures.rows import INTERFACE_BYTES
-from pfcompile.captures.scans import NO_LIMIT, ROW, UNTIMED, Run
-from pfcompile.captures.walking import walk_source
+from pfcompile.captures.blocks.native import manner_for
+from pfcompile.captures.blocks.rows import INTERFACE_BYTES
+from pfcompile.captures.blocks.scans import NO_LIMIT, ROW, UNTIMED, Run
+from pfcompile.captures.blocks.walking import walk_source
+from pfcompile.captures.formats.records import NANOSECONDS, Record
 from pfcompile.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pfcompile.captures.inputs import Source
-    from pfcompile.captures.records import Interface
-    from pfcompile.captures.scans import Scans
+    from pfcompile.captures.blocks.scans import Scans
+    from pfcompile.captures.formats.records import Interface
+    from pfcompile.captures.sources.inputs import Source
 
 
 class PacketArrays(NamedTuple):

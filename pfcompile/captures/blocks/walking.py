@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pfcompile.captures import native, pcap
+from pfcompile.captures.blocks import native
+from pfcompile.captures.formats import pcap
 from pfcompile.captures.reader import name_of, open_source, walk_items
-from pfcompile.captures.window import Window
+from pfcompile.captures.sources.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pfcompile.captures.native import Manner
+    from pfcompile.captures.blocks.native import Manner
+    from pfcompile.captures.blocks.scans import Counted, Run, Scans, Tallied
+    from pfcompile.captures.formats.records import Item, PcapHeader, Record
     from pfcompile.captures.reader import Source
-    from pfcompile.captures.records import Item, PcapHeader, Record
-    from pfcompile.captures.scans import Counted, Run, Scans, Tallied
 
 
 def walk_source(

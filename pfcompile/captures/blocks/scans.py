@@ -10,16 +10,16 @@ from enum import Enum
 from io import BytesIO
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from pfcompile.captures import pcap, pcapng
-from pfcompile.captures.records import PcapHeader, Record
-from pfcompile.captures.window import Window
+from pfcompile.captures.formats import pcap, pcapng
+from pfcompile.captures.formats.records import PcapHeader, Record
+from pfcompile.captures.sources.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from mmap import mmap
 
-    from pfcompile.captures.layouts import Layout
-    from pfcompile.captures.records import Interface
+    from pfcompile.captures.formats.layouts import Layout
+    from pfcompile.captures.formats.records import Interface
 
 NO_LIMIT: Final = (1 << 64) - 1
 

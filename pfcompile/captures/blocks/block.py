@@ -7,11 +7,11 @@ import time
 from mmap import ACCESS_COPY, mmap
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.scans import Memory, Reads
+from pfcompile.captures.blocks.scans import Memory, Reads
 
 if TYPE_CHECKING:
-    from pfcompile.captures.scans import BlockScan
-    from pfcompile.captures.window import Window
+    from pfcompile.captures.blocks.scans import BlockScan
+    from pfcompile.captures.sources.window import Window
 
 BLOCK_SIZE: Final = 512 * 1024
 """Bytes asked for at a time: they are still in the second-level cache when they are scanned. Less

@@ -11,9 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pfcompile.captures.compression import LONGEST_MAGIC, find_compression
-from pfcompile.captures.streams import Detected, detected
-from pfcompile.captures.window import ByteStream
+from pfcompile.captures.sources.compression import LONGEST_MAGIC, find_compression
+from pfcompile.captures.sources.streams import Detected, detected
+from pfcompile.captures.sources.window import ByteStream
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _opened(source: Source) -> Iterator[ByteStream]:
         return
     path = local_path(source)
     if path is None:
-        from pfcompile.captures.remote import open_url  # noqa: PLC0415 - few need it
+        from pfcompile.captures.sources.remote import open_url  # noqa: PLC0415 - few need it
 
         with open_url(str(source)) as opened:
             yield opened

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from pfcompile.captures.limits import MAXIMUM_SNAPLEN, largest_packet
+from pfcompile.captures.formats.limits import MAXIMUM_SNAPLEN, largest_packet
 from pfcompile.facts.link_types import dlt_of_linktype
 
 NANOSECONDS = 1_000_000_000

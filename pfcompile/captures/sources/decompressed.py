@@ -11,7 +11,7 @@ import io
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.captures.compression import find_compression
+from pfcompile.captures.sources.compression import find_compression
 from pfcompile.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from pfcompile.captures.compression import Compression
-    from pfcompile.captures.window import ByteStream
+    from pfcompile.captures.sources.compression import Compression
+    from pfcompile.captures.sources.window import ByteStream
 
 _BLOCK: Final = 64 * 1024
 """Bytes of the stream to ask for at a time."""
