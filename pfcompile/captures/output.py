@@ -105,6 +105,34 @@ class Output:
         if len(self._pending) >= _BLOCK:
             self.flush()
 
+    def direct(self) -> int | None:
+        """Return the file descriptor of a file to which whole records may be written by others.
+
+        They say what they have written with `went_out`. None where the output is no file, is not
+        open, or has something to write before.
+        """
+        is_free = self._piece is None and not self._pending
+        return self._descriptor if self._is_file and is_free and not self._failed else None
+
+    def went_out(
+        self,
+        count: int,
+        rest: memoryview,
+        sent: int,
+        ends_of: Callable[[bytes], Iterable[int]],
+    ) -> None:
+        """Take note of what was written to `direct()`; raises as `write`.
+
+        Args:
+            count: Bytes of whole records.
+            rest: Records of which only the beginning was written; the rest of them is now.
+            sent: The bytes of that beginning.
+            ends_of: As for `write_run`.
+        """
+        self._whole += count
+        if rest:
+            self._send(_Piece(rest, [_Run(0, len(rest), ends_of)], sent))
+
     def flush(self) -> None:
         """Write what has been taken so far; raises as `write`."""
         if self._piece is not None:  # an interrupt has come between

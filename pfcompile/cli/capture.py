@@ -223,7 +223,8 @@ def _run(
         control.say_where()
         try:
             if alone:
-                control.loops[0].run()
+                with control.loops[0].woken_by_signals():
+                    control.loops[0].run()
             else:
                 workers.run(control.loops, control)
         except BrokenPipeError:

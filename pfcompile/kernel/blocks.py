@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pfcompile.cbpf.isa import Instruction
     from pfcompile.kernel.cooked import Header
-    from pfcompile.kernel.ring import Ring
+    from pfcompile.kernel.ring import Block, Ring
 
 PACKET_OUTGOING: Final = 4
 ENHANCED_PACKET: Final = 6
@@ -43,6 +43,10 @@ PCAPNG_PACKET: Final = struct.Struct("<7I")
 captured length, wire length."""
 
 NO_LIMIT: Final = (1 << 63) - 1
+
+
+CHUNK: Final = 256 * 1024
+"""So many bytes of records are written together: they are in the second-level cache still."""
 
 
 class RecordFormat(Enum):
@@ -120,6 +124,53 @@ class Copier(Protocol):
 
     def copy(self, walk: Walk, limits: Limits) -> Copied:
         """Go on from a place in a block; stops at the block's end or at a limit."""
+
+
+class Moved(NamedTuple):
+    """What was moved.
+
+    Attributes:
+        number: The next block.
+        packets: How many records were made.
+        written: How many bytes of them have been written.
+        records: What could not be written as a whole; valid until the next call. Mostly nothing.
+        sent: How many bytes of that are written.
+        rest: Then what its block has behind it, to be moved and released by somebody else.
+    """
+
+    number: int
+    packets: int
+    written: int
+    records: memoryview
+    sent: int
+    rest: Block | None
+
+
+class Wait(NamedTuple):
+    """How long to go on.
+
+    Attributes:
+        wake: A file descriptor; when it can be read, there is something else to do.
+        milliseconds: After so long without a block there is.
+        turns: And after so many looks at the ring.
+    """
+
+    wake: int
+    milliseconds: int
+    turns: int
+
+
+class Mover(Protocol):
+    """Moves records of a ring's packets into a file, and waits for more."""
+
+    def move(self, number: int, output: int, wait: Wait) -> Moved:
+        """Move blocks as they come, for as long as there is nothing else to do.
+
+        Args:
+            number: The next block.
+            output: The file's descriptor.
+            wait: For how long.
+        """
 
 
 class RingPacket(NamedTuple):

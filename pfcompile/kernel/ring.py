@@ -296,6 +296,25 @@ class Ring:
             self.user_filter, self._leaves_user_filter_at = None, None
         return Block(self._next, start + offset, count)
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return self._blocks
+
+    @property
+    def next(self) -> int:
+        """The number of the block that is handed over next."""
+        return self._next
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all blocks have passed the kernel's filter, and more will come."""
+        return self.user_filter is None and self._ended is None and not self._ends_at
+
+    def went_on(self, number: int) -> None:
+        """Go on at a block; those before were taken and released by somebody else."""
+        self._next = number
+
     def release(self, block: Block) -> None:
         """Give a block back to the kernel."""
         assert self.memory is not None

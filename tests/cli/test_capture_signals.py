@@ -288,3 +288,41 @@ def test_a_capture_that_fails_leaves_nothing_behind(cable: Pair, tmp_path: Path)
         running.end()
     assert packet_sockets(cable) == 0
     assert cable.left.call(promiscuity, LEFT) == 0
+
+
+@pytest.mark.parametrize("name", ["out.pcap", "out.pcapng"])
+def test_signals_are_obeyed_while_packets_come(
+    cable: Pair, sender: socket.socket, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    with capture(cable, "-w", str(path), "udp") as running, flood(sender, udp(53, bytes(1000))):
+        for _ in range(3):
+            time.sleep(0.05)
+            running.process.send_signal(signal.SIGUSR1)
+            assert "packets captured" in next_line(running)
+        status, _, err = running.end()
+    captured, received, dropped = counts(err)
+    assert status == 0
+    assert captured == received - dropped > 0
+    assert {data for _, data in read(path)} == {udp(53, bytes(1000))}
+    assert sum(1 for _ in read(path)) == captured
+
+
+@pytest.mark.parametrize("name", ["out.pcap", "out.pcapng"])
+def test_a_file_that_grows_no_more_is_whole(
+    cable: Pair, sender: socket.socket, tmp_path: Path, name: str
+) -> None:
+    path, limit = tmp_path / name, 1_000_000
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    command = [*COMMAND[:1], "-c", f"{limited}\n{COMMAND[2]}"]
+    with (
+        capture(cable, "-w", str(path), "udp", command=command) as running,
+        flood(sender, udp(53, bytes(1000))),
+    ):
+        status, _, err = running.result()
+    assert status == 1
+    assert f"{path}: cannot be written: File too large" in err
+    # As many whole records as fit.
+    size = path.stat().st_size
+    assert limit - 1200 < size <= limit
+    assert {data for _, data in read(path)} == {udp(53, bytes(1000))}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pfcompile.cli.capturing.rotation import Rotation
     from pfcompile.cli.capturing.sources import Source
+    from pfcompile.kernel.blocks import Moved
 
 _PCAP_HEADER_BYTES: Final = PCAP_RECORD.size
 
@@ -40,6 +41,12 @@ class Sink(Protocol):
 
     def take(self, source: Source, records: memoryview) -> None:
         """Take whole records."""
+
+    def direct(self) -> int | None:
+        """Return the file descriptor that records may be written to without asking; or None."""
+
+    def went_out(self, moved: Moved) -> None:
+        """Take note of what was written to `direct()`, and write what was not."""
 
     def turn(self, second: int) -> bool:
         """Go on in the next file, for a packet of some second; return whether there is one."""
@@ -80,6 +87,14 @@ class Lines:
             moment = seconds * NANOSECONDS + nanoseconds
             record = Record(moment, data, wire, interface, raw, 0)
             self._output.write(f"{summarize(record)}\n".encode())
+
+    def direct(self) -> None:
+        """Return that records are not what is written."""
+        return
+
+    def went_out(self, moved: Moved) -> None:
+        """Fail, since there is no `direct`."""
+        raise NotImplementedError
 
     def turn(self, _second: int) -> bool:
         """Return that there is but one output."""
@@ -164,6 +179,15 @@ class Files:
             self._output.write(header)
         self._size += len(records)
         self._output.write_run(records, self._ends_of)
+
+    def direct(self) -> int | None:
+        """Return the file descriptor of the file, where it is the only one."""
+        told = self._format is RecordFormat.PCAP or self._filters() == self._told_filters
+        return self._output.direct() if told and not self._rotation.is_wanted else None
+
+    def went_out(self, moved: Moved) -> None:
+        """Take note of what was written; raises as `take`."""
+        self._output.went_out(moved.written, moved.records, moved.sent, self._ends_of)
 
     def turn(self, second: int) -> bool:
         """Go on in the next file; return whether there is one."""

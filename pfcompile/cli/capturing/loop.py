@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.errors import KernelError
 from pfcompile.kernel.abi import TPACKET3_HDR
-from pfcompile.kernel.blocks import NO_LIMIT, Limits, Walk
+from pfcompile.kernel.blocks import CHUNK, NO_LIMIT, Limits, Wait, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pfcompile.cli.capturing.files import Sink
     from pfcompile.cli.capturing.sources import Source
@@ -26,6 +28,12 @@ _LATE_SECONDS: Final = 1.0
 _LONGEST_WAIT: Final = 86400.0
 """Seconds in a day: longer waits would not fit what poll(2) takes."""
 
+_TURNS: Final = 64
+"""So often native code looks at the ring before somebody looks what else is to be done."""
+
+_WAKES: Final = 4096
+"""So often it may have been woken before it looks; all are forgotten then."""
+
 
 class Budget:
     """How many packets are still wanted, by all loops together."""
@@ -36,16 +44,22 @@ class Budget:
         self._lock = threading.Lock()
 
     @property
+    def is_unlimited(self) -> bool:
+        """Whether all are wanted."""
+        return self._left is None
+
+    @property
     def is_spent(self) -> bool:
         """Whether no more are wanted."""
         return self._left == 0
 
     def copy(self, source: Source, walk: Walk, sink: Sink) -> Copied:
         """Let as many packets be copied as are wanted, and fit."""
+        room = min(sink.room(), CHUNK)
         if self._left is None:
-            return source.copy(walk, Limits(NO_LIMIT, sink.room(), sink.until()))
+            return source.copy(walk, Limits(NO_LIMIT, room, sink.until()))
         with self._lock:
-            copied = source.copy(walk, Limits(self._left, sink.room(), sink.until()))
+            copied = source.copy(walk, Limits(self._left, room, sink.until()))
             self._left -= copied.packets
             return copied
 
@@ -83,11 +97,11 @@ class Loop:
         self._at_once = at_once
         self._attend = attend
         self._stopped = self._ends = False
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._woken, self._wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
         for source in sources:
             self._poll.register(source.ring, select.POLLIN)
-        self._poll.register(self._wake, select.POLLIN)
+        self._poll.register(self._woken, select.POLLIN)
 
     @property
     def stopped(self) -> bool:
@@ -101,7 +115,17 @@ class Loop:
 
     def wake(self) -> None:
         """End a wait."""
-        os.eventfd_write(self._wake, 1)
+        with suppress(BlockingIOError):  # it has been woken often enough
+            os.write(self._wakes, b"\0")
+
+    @contextmanager
+    def woken_by_signals(self) -> Iterator[None]:
+        """Let each signal end a wait, also one that comes just before; for the main thread."""
+        before = signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
 
     def run(self) -> None:
         """Move packets until there are enough of them, or it is stopped.
@@ -128,9 +152,10 @@ class Loop:
         """Let go of the interfaces."""
         for source in self.sources:
             source.close()
-        if self._wake >= 0:
-            os.close(self._wake)
-            self._wake = -1
+        if self._woken >= 0:
+            os.close(self._woken)
+            os.close(self._wakes)
+            self._woken = -1
 
     def _is_over(self) -> bool:
         if self._budget.is_spent:
@@ -173,6 +198,8 @@ class Loop:
                 sink.take(source, records)
             if not walk.left or self._budget.is_spent:
                 break
+            if len(records) > CHUNK and sink.room() >= 0:
+                continue
             # A file is full, or its time over.
             if not sink.turn(_second_at(source, walk)):
                 self.stop()
@@ -191,22 +218,42 @@ class Loop:
     def _wait(self) -> None:
         """Wait for a block, to be woken, or for the time of what else is to be done."""
         waits = [self._attend()]
+        turns = _TURNS if waits[0] is None else 1
         if self._ends:
             waits.append(min(source.ring.timeout for source in self.sources) / 4)
         deadline = self._sink.deadline() + _LATE_SECONDS
         if not self._ends:
             waits.append(max(0.0, deadline - time.time()))
         seconds = min((wait for wait in waits if wait is not None), default=_LONGEST_WAIT)
-        events = dict(self._poll.poll(min(seconds, _LONGEST_WAIT) * 1000 + 1))
-        if events.pop(self._wake, 0):
-            os.eventfd_read(self._wake)
+        milliseconds = int(min(seconds, _LONGEST_WAIT) * 1000) + 1
+        moved = self._move_natively(milliseconds, turns)
+        events = dict(self._poll.poll(0 if moved else milliseconds))
+        if events.pop(self._woken, 0):
+            os.read(self._woken, _WAKES)
         for source in self.sources:
             if events.get(source.ring.fileno(), 0) & select.POLLERR:
                 source.ring.look_for_loss()
         # Nothing may come any more that would end the file.
-        idle = not events and not self._ends
+        idle = not events and not moved and not self._ends
         if idle and time.time() >= deadline and not self._sink.turn(int(time.time())):
             self.stop()
+
+    def _move_natively(self, milliseconds: int, turns: int) -> bool:
+        """Let native code wait and move; return whether it could."""
+        if len(self.sources) > 1 or self._at_once or self._ends or not self._budget.is_unlimited:
+            return False
+        output = self._sink.direct()
+        if output is None:
+            return False
+        source = self.sources[0]
+        moved = source.move(output, Wait(self._woken, milliseconds, turns))
+        if moved is None:
+            return False
+        self._sink.went_out(moved)
+        if moved.rest is not None:
+            self._move(source, moved.rest)
+            source.ring.release(moved.rest)
+        return True
 
 
 def _second_at(source: Source, walk: Walk) -> int:

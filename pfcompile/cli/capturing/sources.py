@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.compiler import compile as compile_text
@@ -13,7 +14,7 @@ from pfcompile.kernel.interfaces import find_interface, ipv4_netmask
 from pfcompile.kernel.ring import Direction, Fanout, Ring, sufficient_optmem
 
 if TYPE_CHECKING:
-    from pfcompile.kernel.blocks import RecordFormat
+    from pfcompile.kernel.blocks import Moved, Mover, RecordFormat, Wait
     from pfcompile.kernel.interfaces import Interface
     from pfcompile.names.answers import Resolver
     from pfcompile.program import Program
@@ -105,6 +106,42 @@ class Source:
             self._copier = self._new_copier()
         return self._copier.copy(walk, limits)
 
+    @cached_property
+    def _mover(self) -> Mover | None:
+        """What moves whole blocks; None where there is nothing that does."""
+        try:
+            from pfcompile.jit.ring import NativeCopier, NativeMover  # noqa: PLC0415 - as above
+
+            if not isinstance(self._copier, NativeCopier):
+                return None
+            return NativeMover(
+                self._copier,
+                self.ring.address,
+                self.ring.block_bytes,
+                self.ring.blocks,
+                self.ring.fileno(),
+            )
+        except _NO_LLVM:
+            return None
+
+    def move(self, output: int, wait: Wait) -> Moved | None:
+        """Move whole blocks as they come, for as long as there is nothing else to do.
+
+        Args:
+            output: The descriptor of the file that records are written to.
+            wait: For how long.
+
+        Returns:
+            What was moved; None where it has to be done otherwise.
+        """
+        ring = self.ring
+        if not ring.is_settled or self._judges is not None or self._mover is None:
+            return None
+        moved = self._mover.move(ring.next, output, wait)
+        ring.went_on(moved.number)
+        self.captured += moved.packets
+        return moved
+
     def exchange(self, plan: Plan, program: Program) -> None:
         """Filter with another expression from now on; raises KernelError."""
         self.ring.exchange(program.instructions)
@@ -127,6 +164,7 @@ class Source:
 
     def close(self) -> None:
         """End the capture."""
+        self.__dict__.pop("_mover", None)
         self._copier = PythonCopier(b"", self._shape, snaplen=0)
         self.ring.close()
 

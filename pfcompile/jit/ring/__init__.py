@@ -2,11 +2,14 @@
 
 ::
 
-    copier   makes records; what others use
-    walk     the loop over a block's packets, as a module in LLVM's language
+    copier   makes records of a block's packets
+    walk     the loop over them, as a module in LLVM's language
+    mover    moves blocks into a file as they come, and waits
+    moving   the loop over the blocks, as a module in LLVM's language
     filter   a filter that the kernel could not run, over packets with their metadata before them
 """
 
 from pfcompile.jit.ring.copier import NativeCopier
+from pfcompile.jit.ring.mover import NativeMover
 
-__all__ = ["NativeCopier"]
+__all__ = ["NativeCopier", "NativeMover"]

@@ -36,6 +36,9 @@ class NativeCopier:
     """Makes records of a block's packets; a `kernel.blocks.Copier`.
 
     It is for one thread at a time; while it works, other threads run.
+
+    Attributes:
+        loop: The native loop.
     """
 
     def __init__(
@@ -66,17 +69,22 @@ class NativeCopier:
         """
         self._address = address
         judged = instructions is not None
-        self._loop = _Loop(module(shape, judged=judged, annotated=False), block_bytes, cached)
-        self._loop.set("snaplen", snaplen)
-        self._loop.set("interface", interface)
+        self.loop = CopyLoop(module(shape, judged=judged, annotated=False), block_bytes, cached)
+        self.loop.set("snaplen", snaplen)
+        self.loop.set("interface", interface)
         self._verdicts: _Verdicts | None = None
         if instructions is not None:
             self._verdicts = _Verdicts(instructions, shape, block_bytes, cached=cached)
-            self._loop.set("row.step", _ROW_BYTES)
+            self.loop.set("row.step", _ROW_BYTES)
+
+    @property
+    def judges(self) -> bool:
+        """Whether it has a filter."""
+        return self._verdicts is not None
 
     def copy(self, walk: Walk, limits: Limits) -> Copied:
         """Go on from a place in a block; see `kernel.blocks.Copier`."""
-        loop = self._loop
+        loop = self.loop
         at = self._address + walk.offset
         if self._verdicts is not None:
             loop.set("row", self._verdicts.of(at, walk.left))
@@ -86,34 +94,57 @@ class NativeCopier:
         return copied
 
 
-class _Loop:
-    """The native loop with its words and the memory that it writes to."""
+class CopyLoop:
+    """The native loop with its words and the memory that it writes to.
+
+    Attributes:
+        function: The address of its code, which takes that of its words.
+        words: The address of its words.
+        out: The address of its memory.
+        memory: Where it writes.
+    """
 
     def __init__(self, text: str, block_bytes: int, cached: bool) -> None:
         self._code = Code(text, "ring", cached=cached)
-        self._function = _FUNCTION(self._code.address)
+        self.function = self._code.address
+        self._function = _FUNCTION(self.function)
         self._state = (ctypes.c_uint64 * len(WORDS))()
-        self._address = ctypes.addressof(self._state)
+        self.words = ctypes.addressof(self._state)
         self.memory = bytearray(block_bytes + SLACK)
-        self._out = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self.out = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self._view = memoryview(self.memory).toreadonly()
-        move = ctypes.cast(ctypes.CDLL(None).memmove, ctypes.c_void_p).value
-        self.set("memmove", move or 0)
+        self.set("memmove", function_address("memmove"))
 
     def set(self, word: str, number: int) -> None:
+        """Give a word a number."""
         self._state[WORDS.index(word)] = number
 
     def get(self, word: str) -> int:
+        """Return a word's number."""
         return int(self._state[WORDS.index(word)])
+
+    def records(self, length: int) -> memoryview:
+        """Return what it has written; valid until it runs again."""
+        return self._view[:length]
+
+    def limit(self, limits: Limits) -> None:
+        """Prepare to stop at some limits, with nothing taken."""
+        state = self._state
+        state[_TAKEN], state[_PACKETS], state[_UNTIL] = 0, limits.packets, limits.until
+        state[_LAST] = self.out + max(0, limits.room)
 
     def run(self, at: int, left: int, limits: Limits) -> Copied:
         """Walk packets from an address on."""
-        state, out = self._state, self._out
-        state[_AT], state[_LEFT], state[_OUT], state[_TAKEN] = at, left, out, 0
-        state[_PACKETS], state[_UNTIL] = limits.packets, limits.until
-        state[_LAST] = out + max(0, limits.room)
-        self._function(self._address)
-        return Copied(self._view[: state[_OUT] - out], state[_TAKEN])
+        state, out = self._state, self.out
+        self.limit(limits)
+        state[_AT], state[_LEFT], state[_OUT] = at, left, out
+        self._function(self.words)
+        return Copied(self.records(state[_OUT] - out), state[_TAKEN])
+
+
+def function_address(name: str) -> int:
+    """Return where a function of the C library is."""
+    return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
 
 
 class _Verdicts:
@@ -124,7 +155,7 @@ class _Verdicts:
     ) -> None:
         annotated = Shape(RecordFormat.PCAP, shape.header, None)
         text = module(annotated, judged=False, annotated=True)
-        self._loop = _Loop(text, block_bytes, cached)
+        self._loop = CopyLoop(text, block_bytes, cached)
         self._loop.set("snaplen", _MOST)
         scanner = Scanner([[behind_metadata(instructions)]], _LAYOUT, _WANTED, cached=cached)
         self._scan = Scan(_LAYOUT, _WANTED, 1)
