@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.cbpf.check import check
 from pfcompile.cbpf.interpreter import prepare
-from pfcompile.cbpf.isa import ANCILLARY_BASE, Instruction, Op, ancillary_word
+from pfcompile.cbpf.isa import Instruction, Op, ancillary_word
 from pfcompile.cbpf.listing import tcpdump
 from pfcompile.compiler import compile as compile_text
 from pfcompile.errors import FilterError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.lower.context import DEFAULT_PROTOCHAIN_HEADERS
 from pfcompile.prove import Different, Equal, Undecided, prove, satisfiable
 from pfcompile.syntax.parser import parse

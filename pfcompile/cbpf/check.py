@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
-    ANCILLARY_BASE,
     MAX_INSTRUCTIONS,
     ROW_OF,
     SCRATCH_WORDS,
@@ -23,6 +22,7 @@ from pfcompile.cbpf.isa import (
 )
 from pfcompile.cbpf.notation import describe
 from pfcompile.errors import ProgramError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import ArithmeticOp
 
 if TYPE_CHECKING:

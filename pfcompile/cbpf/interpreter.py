@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pfcompile.cbpf.check import check_structure
 from pfcompile.cbpf.isa import (
-    ANCILLARY_BASE,
     ROW_OF,
     SCRATCH_WORDS,
     Ancillary,
@@ -42,6 +41,7 @@ from pfcompile.cbpf.isa import (
 )
 from pfcompile.cbpf.netlink import find_attribute, find_nested_attribute
 from pfcompile.errors import InternalError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
 

@@ -12,6 +12,7 @@ from enum import Enum, Flag, IntEnum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE, HEADER_BASE
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 
@@ -23,13 +24,6 @@ MAX_INSTRUCTIONS: Final = 4096
 
 SCRATCH_WORDS: Final = 16
 """BPF_MEMWORDS, linux/filter.h: M[0] to M[15]."""
-
-HEADER_BASE: Final = 0xFFE00000
-"""SKF_LL_OFF, linux/filter.h: the kernel counts loads from here on from the link header, and from
-0xFFF00000 (SKF_NET_OFF) on from the network header."""
-
-ANCILLARY_BASE: Final = 0xFFFFF000
-"""SKF_AD_OFF, linux/filter.h: loads from here on read the packet's metadata in the kernel."""
 
 
 class Instruction(NamedTuple):

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
-    ANCILLARY_BASE,
     ANCILLARY_WORDS,
     ROW_OF,
     ROWS,
@@ -22,6 +21,7 @@ from pfcompile.cbpf.isa import (
     successors,
 )
 from pfcompile.errors import ProgramError, Span, draw
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import WORD
 
 if TYPE_CHECKING:

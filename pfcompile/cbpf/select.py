@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.cbpf.isa import ANCILLARY_BASE, SCRATCH_WORDS, Op
+from pfcompile.cbpf.isa import SCRATCH_WORDS, Op
 from pfcompile.errors import FilterError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.ir.comparison import Comparison
 from pfcompile.ir.values import (

@@ -35,7 +35,7 @@ _IPTABLES_LINK: Final = "RAW"
 @options.snaplen
 @options.link_type
 @options.netmask
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.expression_file
 @options.no_names
 @options.live
 @options.savefile

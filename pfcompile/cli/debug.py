@@ -29,7 +29,7 @@ STANDARD_INPUT: Final = "-"
 
 @click.command("debug")
 @click.option("-r", "capture", required=True, metavar="FILE", help="Read packets; '-' is stdin.")
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.expression_file
 @click.option("-O", "no_optimize", is_flag=True, help="An expression: do not optimise.")
 @options.netmask
 @options.no_names

@@ -64,7 +64,7 @@ _NARROW: Final = 80
 )
 @options.link_type
 @options.netmask
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.expression_file
 @options.no_names
 @options.live
 @options.savefile

@@ -65,7 +65,7 @@ def _verdict(
 @options.snaplen
 @options.link_type
 @options.netmask
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.expression_file
 @options.no_names
 @common.protochain_headers_option
 @click.argument("words", nargs=-1, metavar="[EXPR]...")

@@ -30,21 +30,14 @@ _DEFAULT_LINK_TYPE: Final = "EN10MB"
 
 @click.command("explain")
 @options.link_type
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.expression_file
 @options.snaplen
 @options.netmask
 @options.no_names
 @options.live
 @options.savefile
 @common.protochain_headers_option
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="What to print: text for people, JSON for editors.",
-)
+@options.report_format
 @click.option(
     "-r",
     "inputs",

@@ -28,6 +28,17 @@ snaplen: Final = click.option(
     show_default=True,
     help="What the program returns for a match.",
 )
+expression_file: Final = click.option(
+    "-F", "file", metavar="FILE", help="Read the expression from FILE."
+)
+report_format: Final = click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What to print: text for people, JSON for programs.",
+)
 link_type: Final = click.option(
     "-y",
     "link_type",

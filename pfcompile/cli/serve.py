@@ -42,7 +42,7 @@ DEFAULT_PORT: Final = 7233
 @click.option("--names", is_flag=True, help="Look names of hosts and networks up.")
 @options.link_type
 @options.netmask
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.expression_file
 @click.argument("words", nargs=-1, metavar="[EXPR]...")
 def command(
     port: int,

@@ -34,17 +34,10 @@ _LONGEST_SEARCH: Final = 3600
     metavar="N",
     help="The packet's number, from 1, as Wireshark counts.",
 )
-@click.option("-F", "file", metavar="FILE", help="Read the expression from FILE.")
+@options.expression_file
 @options.no_names
 @common.protochain_headers_option
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="What to print.",
-)
+@options.report_format
 @click.option(
     "--timeout",
     type=click.IntRange(0, _LONGEST_SEARCH),

@@ -14,14 +14,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pfcompile.cbpf.isa import (
-    ANCILLARY_BASE,
-    Ancillary,
-    Instruction,
-    Op,
-    Place,
-    ancillary_word,
-)
+from pfcompile.cbpf.isa import Ancillary, Instruction, Op, Place, ancillary_word
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,8 +22,9 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from pfcompile.cbpf.isa import ANCILLARY_BASE, MAX_INSTRUCTIONS, Ancillary, Instruction, Op
+from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, Ancillary, Instruction, Op
 from pfcompile.errors import KernelError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.kernel import cooked, socket_filter
 from pfcompile.kernel.abi import (
     BLOCK_STATUS,

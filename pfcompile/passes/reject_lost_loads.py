@@ -18,6 +18,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE, HEADER_BASE
 from pfcompile.ir.graph import Graph, Reject, rebuild, used_values
 from pfcompile.ir.values import REMEMBERED, Load, Value, parts
 
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from pfcompile.ir.graph import Block, Builder, Label
 
 _NO_PACKET_REACHES: Final = 1 << 31
-_FROM_LINK_HEADER: Final = 0xFFE00000
-"""SKF_LL_OFF; SKF_NET_OFF follows."""
-_BEHIND_NETWORK_HEADER: Final = 0xFFFFF000
-"""Nearly a megabyte from SKF_NET_OFF; the kernel's own words are no loads here."""
 
 
 def reject_lost_loads(graph: Graph) -> Graph:
@@ -48,6 +45,6 @@ def _is_lost(value: Value) -> bool:
     """Return whether a value takes a load that fails for every packet."""
     match value:
         case Load(base=None, offset=offset) if offset >= _NO_PACKET_REACHES:
-            return not _FROM_LINK_HEADER <= offset < _BEHIND_NETWORK_HEADER
+            return not HEADER_BASE <= offset < ANCILLARY_BASE  # metadata is no load here
         case _:
             return any(map(_is_lost, parts(value)))

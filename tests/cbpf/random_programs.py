@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.check import check
 from pfcompile.cbpf.isa import (
-    ANCILLARY_BASE,
     ROW_OF,
     ROWS,
     SCRATCH_WORDS,
@@ -23,6 +22,7 @@ from pfcompile.cbpf.isa import (
     Row,
     successors,
 )
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import pytest
 
 from pfcompile.cbpf.asm import assemble
 from pfcompile.cbpf.check import check, check_structure
-from pfcompile.cbpf.isa import ANCILLARY_BASE, ROWS, Instruction, Op
+from pfcompile.cbpf.isa import ROWS, Instruction, Op
 from pfcompile.errors import ProgramError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 
 from .random_programs import NOTABLE_WORDS, SEED, mutated, random_program, rerun_hint
 

@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from pfcompile.cbpf.interpreter import prepare
-from pfcompile.cbpf.isa import ANCILLARY_BASE, Ancillary, Instruction, Op
+from pfcompile.cbpf.isa import Ancillary, Instruction, Op
 from pfcompile.compiler import compile as compile_text
 from pfcompile.ebpf.asm import disassemble
 from pfcompile.ebpf.isa import R0
@@ -29,6 +29,7 @@ from pfcompile.ebpf.program import EbpfProgram
 from pfcompile.ebpf.translate import translate
 from pfcompile.ebpf.translate.targets import FORMS, SOCKET
 from pfcompile.errors import KernelError, ProgramError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.kernel.bpf import MIN_FRAME, VerifierError, load
 from tests.cbpf.random_programs import random_program
 from tests.ebpf.translations import (

@@ -10,7 +10,7 @@ import pytest
 
 import pfcompile
 from pfcompile.cbpf.interpreter import prepare
-from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, Op
+from pfcompile.cbpf.isa import ROW_OF, Ancillary, Instruction, Op
 from pfcompile.ebpf.asm import disassemble
 from pfcompile.ebpf.isa import Kind, row_of
 from pfcompile.ebpf.machine.faults import RunError
@@ -19,6 +19,7 @@ from pfcompile.ebpf.machine.starts import Skb, Xdp
 from pfcompile.ebpf.translate import translate, translate_with_sources
 from pfcompile.ebpf.translate.targets import FORMS
 from pfcompile.errors import ProgramError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from tests.cbpf.random_programs import METADATA, random_program
 from tests.ebpf.translations import (
     ENVIRONMENT,

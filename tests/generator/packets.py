@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import (
-    ANCILLARY_BASE,
     ROW_OF,
     SCRATCH_WORDS,
     Class,
@@ -22,6 +21,7 @@ from pfcompile.cbpf.isa import (
     Row,
     successors,
 )
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp, alu
 from pfcompile.ir.comparison import Comparison
 

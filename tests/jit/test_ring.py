@@ -10,8 +10,9 @@ from itertools import product
 import pytest
 
 from pfcompile import compile as compile_text
-from pfcompile.cbpf.isa import ANCILLARY_BASE, Ancillary, Instruction, Op
+from pfcompile.cbpf.isa import Ancillary, Instruction, Op
 from pfcompile.errors import FilterError, ProgramError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.jit.ring import NativeCopier
 from pfcompile.kernel.abi import SOCKADDR_LL, TPACKET3_ADDRESS, TPACKET3_HDR
 from pfcompile.kernel.blocks import (

@@ -11,8 +11,9 @@ import pytest
 import pfcompile
 from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.formats.layouts import PcapLayout
-from pfcompile.cbpf.isa import ANCILLARY_BASE, ROWS, Ancillary, Class, Instruction, Op
+from pfcompile.cbpf.isa import ROWS, Ancillary, Class, Instruction, Op
 from pfcompile.errors import ProgramError
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.jit.scan import Scanner
 from pfcompile.jit.scan.walk import MOST_CONDITIONS, scan_module
 from tests.captures.capture_building import pcap

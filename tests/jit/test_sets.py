@@ -10,7 +10,8 @@ import pytest
 import pfcompile
 from pfcompile.cbpf.check import check_structure
 from pfcompile.cbpf.interpreter import _MAKERS, Machine, _Decoded, prepare
-from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Instruction, Op, successors
+from pfcompile.cbpf.isa import ROW_OF, Ancillary, Instruction, Op, successors
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.ir.ranges import complement, contains, normal
 from pfcompile.jit.scan.sets import MOST_EXITS, Switch, find_switches

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from pfcompile.cbpf.interpreter import run
-from pfcompile.cbpf.isa import ANCILLARY_BASE, ROW_OF, Ancillary, Operand, ancillary_word
+from pfcompile.cbpf.isa import ROW_OF, Ancillary, Operand, ancillary_word
+from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
 from pfcompile.ir.arithmetic import ArithmeticOp
 from pfcompile.prove.packet import Address, SymbolicPacket
 from pfcompile.prove.solver import z3

@@ -61,21 +61,14 @@ class Hold(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Xdp:
-    """What comes in on an interface, before the kernel does anything with it.
+class _OnInterface:
+    """An interface.
 
     Attributes:
         interface: Its name, in the network namespace of the thread that attaches.
-        mode: Where the program runs.
     """
 
     interface: str
-    mode: XdpMode = XdpMode.BEST
-
-    @property
-    def row(self) -> Row:
-        """What is found there."""
-        return ROW_OF["xdp"]
 
     @property
     def attach_type(self) -> int:
@@ -86,6 +79,22 @@ class Xdp:
     def dlt(self) -> int | None:
         """The link type that filters there are compiled for; None where that is not known."""
         return _dlt_of(_interface(self.interface))
+
+
+@dataclass(frozen=True, slots=True)
+class Xdp(_OnInterface):
+    """What comes in on an interface, before the kernel does anything with it.
+
+    Attributes:
+        mode: Where the program runs.
+    """
+
+    mode: XdpMode = XdpMode.BEST
+
+    @property
+    def row(self) -> Row:
+        """What is found there."""
+        return ROW_OF["xdp"]
 
     def attach(self, program: LoadedProgram) -> Hold:
         """Attach a program; raises KernelError."""
@@ -97,16 +106,14 @@ class Xdp:
 
 
 @dataclass(frozen=True, slots=True)
-class Tc:
+class Tc(_OnInterface):
     """What comes in on an interface or goes out, at tc: where taps such as tcpdump's are.
 
     Attributes:
-        interface: Its name, in the network namespace of the thread that attaches.
         direction: In or out.
         first: Whether the program comes before others that are there, instead of behind them.
     """
 
-    interface: str
     direction: Direction = Direction.INGRESS
     first: bool = False
 
@@ -114,16 +121,6 @@ class Tc:
     def row(self) -> Row:
         """What is found there."""
         return ROW_OF["tc"]
-
-    @property
-    def attach_type(self) -> int:
-        """What the program has to be loaded for: nothing in particular."""
-        return 0
-
-    @property
-    def dlt(self) -> int | None:
-        """The link type that filters there are compiled for; None where that is not known."""
-        return _dlt_of(_interface(self.interface))
 
     def attach(self, program: LoadedProgram) -> Hold:
         """Attach a program; raises KernelError."""

@@ -13,7 +13,7 @@ import errno
 import os
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from pfcompile.kernel.bpf import layouts
 from pfcompile.kernel.bpf.bpffs import check_name
@@ -104,6 +104,38 @@ class Descriptor:
 def fd_of(descriptor: Descriptor) -> int:
     """Return a descriptor's number as an unsigned one, which a closed one does not have."""
     return descriptor.fileno() & 0xFFFF_FFFF
+
+
+class KernelObject(Descriptor):
+    """A map, a program or a link: what is found again by a pin or a number.
+
+    Attributes:
+        type: Which of them.
+    """
+
+    type: ClassVar[ObjectType]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Return what is pinned at `path`.
+
+        Raises:
+            KernelError: ENOENT; EINVAL where it is something else.
+        """
+        return cls._found(open_pin(path, cls.type))
+
+    @classmethod
+    def by_id(cls, number: int) -> Self:
+        """Return what has a number.
+
+        Raises:
+            KernelError: ENOENT where there is none, EPERM.
+        """
+        return cls._found(open_id(number, cls.type))
+
+    @classmethod
+    def _found(cls, fd: int) -> Self:
+        return cls(fd)
 
 
 def open_pin(path: str | Path, wanted: ObjectType) -> int:

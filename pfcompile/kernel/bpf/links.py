@@ -13,17 +13,15 @@ import errno
 import os
 import socket
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.kernel.bpf import layouts
 from pfcompile.kernel.bpf.descriptors import (
-    Descriptor,
+    KernelObject,
     ObjectType,
     ask_info,
     fd_of,
     ids,
-    open_id,
-    open_pin,
 )
 from pfcompile.kernel.bpf.refusals import Asked, BpfError, refused
 from pfcompile.kernel.bpf.syscall import BYTE_ORDER, Command, call
@@ -95,26 +93,10 @@ class LinkInfo(NamedTuple):
     attach_type: int | None = None
 
 
-class Link(Descriptor):
+class Link(KernelObject):
     """A program that is attached until this is closed, unless it is pinned. A context manager."""
 
-    @classmethod
-    def open(cls, path: str | Path) -> Self:
-        """Return the link that is pinned at `path`.
-
-        Raises:
-            KernelError: ENOENT; EINVAL where it is no link.
-        """
-        return cls(open_pin(path, ObjectType.LINK))
-
-    @classmethod
-    def by_id(cls, number: int) -> Self:
-        """Return the link with a number.
-
-        Raises:
-            KernelError: ENOENT where there is none, EPERM.
-        """
-        return cls(open_id(number, ObjectType.LINK))
+    type = ObjectType.LINK
 
     def info(self) -> LinkInfo:
         """Ask the kernel what it is.

@@ -13,19 +13,17 @@ Source: bpf(2); linux/bpf.h, BPF_MAP_*; Documentation/bpf/maps.rst of Linux.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.ebpf.maps.vocabulary import Update
 from pfcompile.errors import ProgramError
 from pfcompile.kernel.bpf import batches, cpus, layouts
 from pfcompile.kernel.bpf.descriptors import (
-    Descriptor,
+    KernelObject,
     ObjectType,
     ask_info,
     fd_of,
     ids,
-    open_id,
-    open_pin,
 )
 from pfcompile.kernel.bpf.kinds import KINDS, MapKind
 from pfcompile.kernel.bpf.names import object_name
@@ -34,7 +32,6 @@ from pfcompile.kernel.bpf.syscall import Command, address, buffer_of, call, room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from pfcompile.ebpf.maps.vocabulary import MapSpec
     from pfcompile.kernel.bpf.syscall import Buffer, Bytes
@@ -65,12 +62,14 @@ class MapInfo(NamedTuple):
     name: str
 
 
-class Map(Descriptor):
+class Map(KernelObject):
     """A map, which lives until it is closed and no program or pin uses it any more.
 
     Keys and values are bytes, of exactly the map's sizes. Of a per-CPU kind a value is that of all
     possible CPUs, one after the other; `each` and `set_each` have them one by one.
     """
+
+    type = ObjectType.MAP
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
@@ -83,24 +82,6 @@ class Map(Descriptor):
         self._cpus = len(cpus.possible()) if row is not None and row.is_per_cpu else 0
         size = self._shape.value_size
         self._value_bytes = -(-size // _ROUNDED) * _ROUNDED * self._cpus if self._cpus else size
-
-    @classmethod
-    def open(cls, path: str | Path) -> Self:
-        """Return the map that is pinned at `path`.
-
-        Raises:
-            KernelError: ENOENT; EINVAL where it is no map.
-        """
-        return cls(open_pin(path, ObjectType.MAP))
-
-    @classmethod
-    def by_id(cls, number: int) -> Self:
-        """Return the map with a number.
-
-        Raises:
-            KernelError: ENOENT where there is none, EPERM.
-        """
-        return cls(open_id(number, ObjectType.MAP))
 
     @property
     def shape(self) -> MapInfo:

@@ -18,12 +18,11 @@ from pfcompile.errors import ProgramError
 from pfcompile.kernel.bpf import layouts
 from pfcompile.kernel.bpf.descriptors import (
     Descriptor,
+    KernelObject,
     ObjectType,
     ask_info,
     fd_of,
     ids,
-    open_id,
-    open_pin,
 )
 from pfcompile.kernel.bpf.names import object_name
 from pfcompile.kernel.bpf.refusals import Asked, BpfError, refused
@@ -32,7 +31,6 @@ from pfcompile.kernel.bpf.verifier import LOG_SIZES, VerifierError, last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from pfcompile.ebpf.isa import Instruction
     from pfcompile.ebpf.program import EbpfProgram
@@ -95,33 +93,17 @@ class ProgramInfo(NamedTuple):
     run_time_ns: int
 
 
-class LoadedProgram(Descriptor):
+class LoadedProgram(KernelObject):
     """A program in the kernel, which lives until it is closed and nothing uses it any more.
 
     A context manager. `load` makes one.
     """
 
+    type = ObjectType.PROGRAM
+
     def __init__(self, fd: int, name: str) -> None:
         super().__init__(fd)
         self._name = name
-
-    @classmethod
-    def open(cls, path: str | Path) -> Self:
-        """Return the program that is pinned at `path`.
-
-        Raises:
-            KernelError: ENOENT; EINVAL where it is no program.
-        """
-        return cls._found(open_pin(path, ObjectType.PROGRAM))
-
-    @classmethod
-    def by_id(cls, number: int) -> Self:
-        """Return the program with a number.
-
-        Raises:
-            KernelError: ENOENT where there is none, EPERM.
-        """
-        return cls._found(open_id(number, ObjectType.PROGRAM))
 
     @classmethod
     def _found(cls, fd: int) -> Self:
