@@ -210,7 +210,10 @@ class _Finder:
         for _ in range(_MOST_ROUNDS):
             if text is None:
                 break
-            answer = self._judge.judge(text, self._left_ms())
+            try:
+                answer = self._judge.judge(text, self._left_ms())
+            except (FilterError, ProgramError):  # too long, as a list can become
+                break
             match answer:
                 case Proof():
                     return text, answer, ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -81,7 +82,8 @@ def course(path: str, asked: Filter, number: int, change_seconds: float = CHANGE
     """
     try:
         made = compiled(asked)
-        record = next(islice(records(path), number - 1, None), None) if number > 0 else None
+        is_number = 0 < number <= sys.maxsize  # more than that no file can have
+        record = next(islice(records(path), number - 1, None), None) if is_number else None
     except (FilterError, ValueError) as error:
         return Course(number, problem=str(error))
     except CaptureError as error:
