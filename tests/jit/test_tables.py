@@ -15,18 +15,13 @@ from llvmlite import binding
 
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.ir.ranges import EVERYTHING, complement, contains, normal, within
+from pfcompile.jit.scan.compared import Compared, Hash, Row
+from pfcompile.jit.scan.indexed import Bitmap, Listed
+from pfcompile.jit.scan.ranked import DECLARATIONS, Ranked, RankedNumbers
 from pfcompile.jit.scan.tables import (
     ALIGNMENT,
-    DECLARATIONS,
-    Bitmap,
-    Compared,
     Either,
-    Hash,
-    Listed,
     Not,
-    Ranked,
-    RankedNumbers,
-    Row,
     Shifted,
     Tables,
     choose,

@@ -12,7 +12,10 @@
     flows      how control passes between them: as branches, or as conditions
     counted    a graph instead of a program, with counters of the ways that packets take
     sets       long lists of numbers in a program
-    tables     look-ups that take their place
+    tables     look-ups that take their place: which kind for which set, and where they lie
+    compared   the kinds that compare a number with several at once: rows, hashes
+    indexed    the kinds that take it for a place: bitmaps, tables by the number
+    ranked     the kinds that count in a tree what is below it: ranges
     text       lines of LLVM's language under way
     machine    LLVM's passes and code generator, set for short compile times
     cache      machine code kept from one process to the next

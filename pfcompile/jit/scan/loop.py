@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.blocks.block import ROOM
-from pfcompile.jit.scan.tables import DECLARATIONS
+from pfcompile.jit.scan.ranked import DECLARATIONS
 from pfcompile.jit.scan.text import Text
 
 if TYPE_CHECKING:
