@@ -1,0 +1,1 @@
+"""Captures filtered by the processes of a cluster."""
