@@ -11,6 +11,9 @@ from tests.captures.capture_building import pcap
 from tests.distributed.clusters import processes
 from tests.generator.seed import SEED
 
+# Its assertions show what they compare, as those of the tests do.
+pytest.register_assert_rewrite("tests.distributed.agreement")
+
 
 @pytest.fixture(scope="package")
 def client(_own_cache):
