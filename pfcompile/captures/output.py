@@ -108,8 +108,8 @@ class Output:
     def direct(self) -> int | None:
         """Return the file descriptor of a file to which whole records may be written by others.
 
-        They say what they have written with `went_out`. None where the output is no file, is not
-        open, or has something to write before.
+        They hold interrupts until they have said with `went_out` what they have written. None where
+        the output is no file, is not open, or has something to write before.
         """
         is_free = self._piece is None and not self._pending
         return self._descriptor if self._is_file and is_free and not self._failed else None
@@ -203,7 +203,7 @@ class Output:
 
     def _write_file(self, descriptor: int, piece: _Piece) -> None:
         """Write such that `piece.sent` is right whenever an interrupt gets in; so in a pipe."""
-        with _interrupts_held():
+        with interrupts_held():
             while piece.sent < len(piece.data):
                 piece.sent += os.write(descriptor, piece.data[piece.sent :])
             self._piece_done(piece)
@@ -213,10 +213,10 @@ class Output:
         ready.register(descriptor, select.POLLOUT)
         while piece.sent < len(piece.data):
             ready.poll()
-            with _interrupts_held():
+            with interrupts_held():
                 stop = piece.sent + _PIPE_BLOCK
                 piece.sent += os.write(descriptor, piece.data[piece.sent : stop])
-        with _interrupts_held():
+        with interrupts_held():
             self._piece_done(piece)
 
     def _piece_done(self, piece: _Piece) -> None:
@@ -311,14 +311,15 @@ def raise_between_writes(error: BaseException) -> None:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Put an interrupt (SIGINT), and what `raise_between_writes` has, off to the end of the block.
 
     Signal handlers run in the main thread only, whichever thread the signal went to: holding it
     back there by its handler is enough, while a signal mask would not be.
     """
     global _writing  # noqa: PLW0603 - a handler sees it, wherever in the thread it comes
-    if threading.current_thread() is not threading.main_thread():
+    # Nothing interrupts other threads, and within such a block they are held already.
+    if _writing or threading.current_thread() is not threading.main_thread():
         yield
         return
     handler = signal.getsignal(signal.SIGINT)

@@ -135,7 +135,8 @@ class Moved(NamedTuple):
         written: How many bytes of them have been written.
         records: What could not be written as a whole; valid until the next call. Mostly nothing.
         sent: How many bytes of that are written.
-        rest: Then what its block has behind it, to be moved and released by somebody else.
+        rest: What is left of a block that was begun, behind `records`, to be moved and released by
+            somebody else; None where none was.
     """
 
     number: int
@@ -151,13 +152,11 @@ class Wait(NamedTuple):
 
     Attributes:
         wake: A file descriptor; when it can be read, there is something else to do.
-        milliseconds: After so long without a block there is.
-        turns: And after so many looks at the ring.
+        milliseconds: After so long there is, too.
     """
 
     wake: int
     milliseconds: int
-    turns: int
 
 
 class Mover(Protocol):

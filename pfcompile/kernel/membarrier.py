@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
 _GLOBAL: Final = 1
 
 _NUMBER_OF_MACHINE: Final[Mapping[str, int]] = MappingProxyType(
-    {"x86_64": 324, "i686": 375, "s390x": 356, "ppc64le": 365, "ppc64": 365, "armv7l": 389}
+    {
+        "x86_64": 324,
+        "s390x": 356,
+        "ppc64le": 365,
+        "ppc64": 365,
+        **dict.fromkeys(("aarch64", "riscv64", "loongarch64"), 283),  # asm-generic/unistd.h
+    }
 )
-_NUMBER_ELSEWHERE: Final = 283
-"""asm-generic/unistd.h: aarch64, riscv64, loongarch64 and whatever comes."""
+"""Of 64-bit processes. A number of another architecture's would be another call."""
 
 _syscall = ctypes.CDLL(None).syscall
 _syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_uint, ctypes.c_int)
@@ -35,8 +41,10 @@ def wait_for_handlers() -> bool:
     """Wait until what handles packets now is through with them, some hundredths of a second.
 
     Returns:
-        Whether that can be told; not on kernels without membarrier(2), or with processors that
-        are free of interrupts (nohz_full).
+        Whether that can be told; not on machines that are unknown here, on kernels without
+        membarrier(2), or with processors that are free of interrupts (nohz_full).
     """
-    number = _NUMBER_OF_MACHINE.get(platform.machine(), _NUMBER_ELSEWHERE)
+    number = _NUMBER_OF_MACHINE.get(platform.machine())
+    if number is None or sys.maxsize < 1 << 32:  # the machine is the kernel's, not Python's
+        return False
     return bool(_syscall(number, _GLOBAL, 0, 0) == 0)

@@ -118,6 +118,22 @@ class Block(NamedTuple):
     packets: int
 
 
+class Blocks(NamedTuple):
+    """All blocks of a ring.
+
+    Attributes:
+        address: Where they begin in this process's memory.
+        size: The bytes of each.
+        number: How many there are.
+        descriptor: The file descriptor that can be read when one is handed over.
+    """
+
+    address: int
+    size: int
+    number: int
+    descriptor: int
+
+
 class Fanout:
     """Rings that share the packets of an interface, each flow in one of them."""
 
@@ -298,9 +314,9 @@ class Ring:
         return Block(self._next, start + offset, count)
 
     @property
-    def blocks(self) -> int:
-        """How many blocks there are."""
-        return self._blocks
+    def blocks(self) -> Blocks:
+        """Its blocks."""
+        return Blocks(self.address, self.block_bytes, self._blocks, self.fileno())
 
     @property
     def next(self) -> int:

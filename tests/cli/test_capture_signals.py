@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import shutil
@@ -78,7 +79,14 @@ def test_counts_are_said_on_request(cable: Pair, sender: socket.socket, tmp_path
     assert counts(err) == (4, 4, 0)
 
 
-def test_the_filter_is_exchanged(cable: Pair, sender: socket.socket, tmp_path: Path) -> None:
+UNBUFFERED = pytest.mark.parametrize("options", [("-U",), ()], ids=["unbuffered", "natively"])
+"""Who wants packets at once gets them from Python; else native code waits for them."""
+
+
+@UNBUFFERED
+def test_the_filter_is_exchanged(
+    cable: Pair, sender: socket.socket, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     path, text = tmp_path / "out.pcap", tmp_path / "filter"
     text.write_text("udp port 53", encoding="utf-8")
 
@@ -86,7 +94,7 @@ def test_the_filter_is_exchanged(cable: Pair, sender: socket.socket, tmp_path: P
         for port in (53, 54, 2):
             sender.send(udp(port, content))
 
-    with capture(cable, "-U", "-F", str(text), "-w", str(path)) as running:
+    with capture(cable, *options, "-F", str(text), "-w", str(path)) as running:
         send(b"one")
         text.write_text("udp port 54", encoding="utf-8")
         running.process.send_signal(signal.SIGHUP)
@@ -111,13 +119,14 @@ def test_the_filter_is_exchanged(cable: Pair, sender: socket.socket, tmp_path: P
     assert packets_of(path) == [udp(53, b"one"), *kept]
 
 
+@UNBUFFERED
 def test_a_pcapng_file_says_which_filter_each_packet_passed(
-    cable: Pair, sender: socket.socket, tmp_path: Path
+    cable: Pair, sender: socket.socket, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     """With another filter another section begins; others' readers take such files."""
     path, text = tmp_path / "out.pcapng", tmp_path / "filter"
     text.write_text("udp port 53", encoding="utf-8")
-    with capture(cable, "-U", "-F", str(text), "-w", str(path)) as running:
+    with capture(cable, *options, "-F", str(text), "-w", str(path)) as running:
         sender.send(udp(53, b"one"))
         wait_until(lambda: b"one" in path.read_bytes())
         text.write_text("udp port 54", encoding="utf-8")
@@ -141,14 +150,16 @@ def test_a_pcapng_file_says_which_filter_each_packet_passed(
         assert len(done.stdout.splitlines()) == 3
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_no_packet_is_unfiltered_while_the_filter_is_exchanged(
-    cable: Pair, sender: socket.socket, tmp_path: Path
+    cable: Pair, sender: socket.socket, tmp_path: Path, workers: int
 ) -> None:
     path, text = tmp_path / "out.pcap", tmp_path / "filter"
     texts = ["udp port 53", f"{LONG_LIST}"]
     text.write_text(texts[0], encoding="utf-8")
     allowed = {udp(53, b"short list"), udp(2, b"long list")}
-    with capture(cable, "-F", str(text), "-w", str(path)) as running:
+    options = ("--fanout", str(workers), "-F", str(text), "-w", str(path))
+    with capture(cable, *options) as running:
         with flood(sender, *allowed, udp(54, b"neither")):
             for number in range(1, 5):
                 text.write_text(texts[number % 2], encoding="utf-8")
@@ -157,8 +168,8 @@ def test_no_packet_is_unfiltered_while_the_filter_is_exchanged(
                     pass
                 time.sleep(0.1)
         assert running.end()[0] == 0
-    found = packets_of(path)
-    assert set(found) == allowed
+    paths = [path] if workers == 1 else [path.with_name(f"out.pcap.{n}") for n in range(workers)]
+    assert {packet for each in paths for packet in packets_of(each)} == allowed
 
 
 def test_without_a_file_a_hangup_ends_it(
@@ -326,3 +337,30 @@ def test_a_file_that_grows_no_more_is_whole(
     size = path.stat().st_size
     assert limit - 1200 < size <= limit
     assert {data for _, data in read(path)} == {udp(53, bytes(1000))}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.2])
+def test_a_second_signal_leaves_whole_records(
+    cable: Pair, sender: socket.socket, tmp_path: Path, workers: int, pause: float
+) -> None:
+    """Whether it comes before all is written or after: what is in the files is whole."""
+    path = tmp_path / "out.pcap"
+    frame = udp(53, bytes(1000))
+    options = ("--fanout", str(workers), "-w", str(path), "udp")
+    with capture(cable, *options) as running:
+        with flood(sender, frame):
+            time.sleep(0.5)
+            running.process.send_signal(signal.SIGTERM)
+            time.sleep(pause)
+            with contextlib.suppress(ProcessLookupError):
+                running.process.send_signal(signal.SIGINT)
+        status, _, err = running.result()
+    assert status in {0, 130}
+    paths = [path] if workers == 1 else [path.with_name(f"out.pcap.{n}") for n in range(workers)]
+    found = [data for each in paths for _, data in read(each)]
+    assert set(found) <= {frame}
+    if status == 0:
+        assert counts(err)[0] == len(found) > 0
+    else:
+        assert "packets captured" not in err or counts(err)[0] == len(found)

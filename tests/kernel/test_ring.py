@@ -129,12 +129,12 @@ def test_the_end_while_packets_come(cable: Pair, sender: socket.socket) -> None:
     rng = random.Random(f"ring-end-{SEED}")
     frame = udp(53, bytes(range(200)))
     for _ in range(20):
-        over = threading.Event()
+        over, enough = threading.Event(), rng.randrange(1, 2000)
         sending = threading.Thread(target=send_until, args=(over, sender, frame))
         with cable.left.call(Ring, LEFT, udp_to_port(53), timeout_ms=60_000) as ring:
             sending.start()
             try:
-                while ring.statistics().received < rng.randrange(1, 2000):
+                while ring.statistics().received < enough:
                     pass
                 ring.end()
                 found = list(everything(ring))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from pfcompile.captures.output import raise_between_writes
 from pfcompile.cli import common
 from pfcompile.cli.capturing.sources import exchange
 from pfcompile.cli.signals import obeyed
@@ -111,7 +112,7 @@ class Control:
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         if all(loop.stopped for loop in self.loops):
-            raise KeyboardInterrupt
+            raise_between_writes(KeyboardInterrupt())
         for loop in self.loops:
             loop.stop()
 

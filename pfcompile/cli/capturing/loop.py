@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from pfcompile.captures.output import interrupts_held
 from pfcompile.errors import KernelError
 from pfcompile.kernel.abi import TPACKET3_HDR
 from pfcompile.kernel.blocks import CHUNK, NO_LIMIT, Limits, Wait, Walk
@@ -27,9 +28,6 @@ _LATE_SECONDS: Final = 1.0
 
 _LONGEST_WAIT: Final = 86400.0
 """Seconds in a day: longer waits would not fit what poll(2) takes."""
-
-_TURNS: Final = 64
-"""So often native code looks at the ring before somebody looks what else is to be done."""
 
 _WAKES: Final = 4096
 """So often it may have been woken before it looks; all are forgotten then."""
@@ -96,7 +94,7 @@ class Loop:
         self._budget = budget
         self._at_once = at_once
         self._attend = attend
-        self._stopped = self._ends = False
+        self._stopped = self._ends = self._is_broken_off = self._moves_natively = False
         self._woken, self._wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
         for source in sources:
@@ -113,18 +111,31 @@ class Loop:
         self._stopped = True
         self.wake()
 
+    def break_off(self) -> None:
+        """End behind the records that are being written; what else is in the ring is lost."""
+        self._is_broken_off = True
+        self.wake()
+
     def wake(self) -> None:
         """End a wait."""
         with suppress(BlockingIOError):  # it has been woken often enough
             os.write(self._wakes, b"\0")
 
     @contextmanager
-    def woken_by_signals(self) -> Iterator[None]:
-        """Let each signal end a wait, also one that comes just before; for the main thread."""
+    def natively(self) -> Iterator[None]:
+        """Let native code wait and move where it can: in the main thread, for the only loop.
+
+        Each signal ends its wait, also one that comes just before. Whatever else is done meanwhile,
+        such as the exchange of the filter, is done by this thread, and so when it is out of there.
+        """
         before = signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
+        self._moves_natively = len(self.sources) == 1 and not self._at_once
         try:
+            if self._moves_natively:
+                self.sources[0].prepare_to_move()
             yield
         finally:
+            self._moves_natively = False
             signal.set_wakeup_fd(before)
 
     def run(self) -> None:
@@ -149,16 +160,12 @@ class Loop:
         self._sink.close()
 
     def close(self) -> None:
-        """Let go of the interfaces."""
-        for source in self.sources:
-            source.close()
-        if self._woken >= 0:
-            os.close(self._woken)
-            os.close(self._wakes)
-            self._woken = -1
+        """Give up what wakes it; nobody may do so any more."""
+        os.close(self._woken)
+        os.close(self._wakes)
 
     def _is_over(self) -> bool:
-        if self._budget.is_spent:
+        if self._budget.is_spent or self._is_broken_off:
             return True
         return self._ends and all(source.ring.is_done() for source in self.sources)
 
@@ -196,7 +203,7 @@ class Loop:
             source.captured += count
             if count:
                 sink.take(source, records)
-            if not walk.left or self._budget.is_spent:
+            if not walk.left or self._budget.is_spent or self._is_broken_off:
                 break
             if len(records) > CHUNK and sink.room() >= 0:
                 continue
@@ -218,7 +225,6 @@ class Loop:
     def _wait(self) -> None:
         """Wait for a block, to be woken, or for the time of what else is to be done."""
         waits = [self._attend()]
-        turns = _TURNS if waits[0] is None else 1
         if self._ends:
             waits.append(min(source.ring.timeout for source in self.sources) / 4)
         deadline = self._sink.deadline() + _LATE_SECONDS
@@ -226,7 +232,7 @@ class Loop:
             waits.append(max(0.0, deadline - time.time()))
         seconds = min((wait for wait in waits if wait is not None), default=_LONGEST_WAIT)
         milliseconds = int(min(seconds, _LONGEST_WAIT) * 1000) + 1
-        moved = self._move_natively(milliseconds, turns)
+        moved = self._move_natively(milliseconds)
         events = dict(self._poll.poll(0 if moved else milliseconds))
         if events.pop(self._woken, 0):
             os.read(self._woken, _WAKES)
@@ -238,18 +244,19 @@ class Loop:
         if idle and time.time() >= deadline and not self._sink.turn(int(time.time())):
             self.stop()
 
-    def _move_natively(self, milliseconds: int, turns: int) -> bool:
+    def _move_natively(self, milliseconds: int) -> bool:
         """Let native code wait and move; return whether it could."""
-        if len(self.sources) > 1 or self._at_once or self._ends or not self._budget.is_unlimited:
+        if not self._moves_natively or self._ends or not self._budget.is_unlimited:
             return False
         output = self._sink.direct()
         if output is None:
             return False
         source = self.sources[0]
-        moved = source.move(output, Wait(self._woken, milliseconds, turns))
-        if moved is None:
-            return False
-        self._sink.went_out(moved)
+        with interrupts_held():
+            moved = source.move(output, Wait(self._woken, milliseconds))
+            if moved is None:
+                return False
+            self._sink.went_out(moved)
         if moved.rest is not None:
             self._move(source, moved.rest)
             source.ring.release(moved.rest)

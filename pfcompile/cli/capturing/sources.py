@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.compiler import compile as compile_text
@@ -98,31 +97,27 @@ class Source:
         self._judges = self.ring.user_filter
         self.interpreted = ""
         self._copier = self._new_copier()
+        self._mover: Mover | None = None
 
     def copy(self, walk: Walk, limits: Limits) -> Copied:
         """Make records of packets in a block."""
         if self.ring.user_filter is not self._judges:
             self._judges = self.ring.user_filter
             self._copier = self._new_copier()
+            if self._mover is not None:
+                self._mover = None
+                self.prepare_to_move()
         return self._copier.copy(walk, limits)
 
-    @cached_property
-    def _mover(self) -> Mover | None:
-        """What moves whole blocks; None where there is nothing that does."""
+    def prepare_to_move(self) -> None:
+        """Have what moves whole blocks, where there is something that does."""
         try:
-            from pfcompile.jit.ring import NativeCopier, NativeMover  # noqa: PLC0415 - as above
+            from pfcompile.jit.ring import NativeCopier, NativeMover  # noqa: PLC0415 - as below
 
-            if not isinstance(self._copier, NativeCopier):
-                return None
-            return NativeMover(
-                self._copier,
-                self.ring.address,
-                self.ring.block_bytes,
-                self.ring.blocks,
-                self.ring.fileno(),
-            )
+            if isinstance(self._copier, NativeCopier) and not self._copier.judges:
+                self._mover = NativeMover(self._copier, self.ring.blocks)
         except _NO_LLVM:
-            return None
+            pass  # then blocks are moved one by one
 
     def move(self, output: int, wait: Wait) -> Moved | None:
         """Move whole blocks as they come, for as long as there is nothing else to do.
@@ -164,7 +159,7 @@ class Source:
 
     def close(self) -> None:
         """End the capture."""
-        self.__dict__.pop("_mover", None)
+        self._mover = None
         self._copier = PythonCopier(b"", self._shape, snaplen=0)
         self.ring.close()
 

@@ -73,6 +73,7 @@ class NativeCopier:
         self.loop.set("snaplen", snaplen)
         self.loop.set("interface", interface)
         self._verdicts: _Verdicts | None = None
+        self._judged = (0, 0)
         if instructions is not None:
             self._verdicts = _Verdicts(instructions, shape, block_bytes, cached=cached)
             self.loop.set("row.step", _ROW_BYTES)
@@ -86,11 +87,13 @@ class NativeCopier:
         """Go on from a place in a block; see `kernel.blocks.Copier`."""
         loop = self.loop
         at = self._address + walk.offset
-        if self._verdicts is not None:
+        # Where the last call has stopped, the verdicts on what is left are there.
+        if self._verdicts is not None and self._judged != (at, walk.left):
             loop.set("row", self._verdicts.of(at, walk.left))
         copied = loop.run(at, walk.left, limits)
-        walk.offset = loop.get("at") - self._address
-        walk.left = loop.get("left")
+        self._judged = (loop.get("at"), loop.get("left"))
+        walk.offset = self._judged[0] - self._address
+        walk.left = self._judged[1]
         return copied
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import select
+import time
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.jit.ring.copier import function_address
@@ -15,6 +16,7 @@ from pfcompile.kernel.ring import Block
 if TYPE_CHECKING:
     from pfcompile.jit.ring.copier import NativeCopier
     from pfcompile.kernel.blocks import Wait
+    from pfcompile.kernel.ring import Blocks
 
 _FUNCTION: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -38,10 +40,7 @@ class NativeMover:
     def __init__(
         self,
         copier: NativeCopier,
-        address: int,
-        block_bytes: int,
-        blocks: int,
-        descriptor: int,
+        blocks: Blocks,
         *,
         cached: bool = True,
     ) -> None:
@@ -49,10 +48,7 @@ class NativeMover:
 
         Args:
             copier: Makes the records; it has no filter.
-            address: The ring in this process's memory.
-            block_bytes: The size of its blocks.
-            blocks: How many there are.
-            descriptor: The ring's file descriptor.
+            blocks: The ring's.
             cached: Whether compiled code may be taken from the user's cache, and is kept there.
 
         Raises:
@@ -60,30 +56,31 @@ class NativeMover:
         """
         assert not copier.judges
         self._copier = copier
-        self._address = address
-        self._descriptor = descriptor
+        self._blocks = blocks
         self._code = Code(module(), "move", cached=cached)
         self._function = _FUNCTION(self._code.address)
         self._state = (ctypes.c_uint64 * len(WORDS))()
         self._polled = (_PollFd * 2)()
-        self._set(ring=address, blocks=blocks, **{"block.bytes": block_bytes})
+        self._set(ring=blocks.address, blocks=blocks.number, **{"block.bytes": blocks.size})
         self._set(**{"copier.state": copier.loop.words, "out.first": copier.loop.out})
         self._set(copier=copier.loop.function, polled=ctypes.addressof(self._polled))
         self._set(write=function_address("write"), poll=function_address("poll"))
+        self._set(clock=function_address("clock_gettime"))
 
     def move(self, number: int, output: int, wait: Wait) -> Moved:
         """Move blocks as they come; see `kernel.blocks.Mover`."""
-        for entry, watched in zip(self._polled, (self._descriptor, wait.wake), strict=True):
+        for entry, watched in zip(self._polled, (self._blocks.descriptor, wait.wake), strict=True):
             entry.fd, entry.events, entry.revents = watched, select.POLLIN, 0
-        self._set(next=number, turns=wait.turns, milliseconds=wait.milliseconds)
-        self._set(descriptor=output, written=0, length=0, sent=0)
+        until = time.monotonic_ns() + wait.milliseconds * 1_000_000
+        self._set(next=number, until=until, descriptor=output)
+        self._set(written=0, length=0, sent=0, rest=0)
         loop = self._copier.loop
         loop.limit(Limits(room=CHUNK))
         self._function(ctypes.addressof(self._state))
-        after, length = self._get("next"), self._get("length")
-        records, rest = loop.records(length), None
-        if length:
-            rest = Block(after, loop.get("at") - self._address, loop.get("left"))
+        after, rest = self._get("next"), None
+        records = loop.records(self._get("length"))
+        if self._get("rest"):
+            rest = Block(after, loop.get("at") - self._blocks.address, loop.get("left"))
         return Moved(
             after, loop.get("taken"), self._get("written"), records, self._get("sent"), rest
         )

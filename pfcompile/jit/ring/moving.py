@@ -2,12 +2,14 @@
 
 The module has one function, `move(state)`, whose state is 64-bit words (`WORDS`)::
 
-    look:     is the next block handed over? out, where it was asked often enough
+    look:     out, if the time is over; is the next block handed over?
     begin:    its first packet and their number, for the copier (`walk`)
-    copy:     the copier makes records up to `chunk` bytes
-    write:    write(2); what is not written as a whole is for the caller
+    ask:      poll(2) without waiting: out, if there is something else to do; the rest of the block
+              is then for the caller
+    copy:     the copier makes records, as many as are written together
+    write:    write(2); what is not written as a whole is for the caller, too
     release:  give the block back
-    wait:     poll(2); out, unless there is a block and nothing else
+    wait:     poll(2) until a block is there; out, if there is something else
 
 So a block costs no Python, whose code and data the processor's caches have lost while it waited.
 """
@@ -20,19 +22,23 @@ from pfcompile.jit.ring.walk import WORDS as COPIER_WORDS
 from pfcompile.kernel.abi import BLOCK_STATUS, TP_STATUS_USER
 
 WORDS: Final = (
-    *("ring", "block.bytes", "blocks", "next", "turns"),
-    *("copier", "copier.state", "out.first", "descriptor", "write", "written", "length", "sent"),
-    *("polled", "milliseconds", "poll"),
+    *("ring", "block.bytes", "blocks", "next"),
+    *("copier", "copier.state", "out.first", "descriptor", "write"),
+    *("written", "length", "sent", "rest"),
+    *("polled", "poll", "until", "clock", "seconds", "nanoseconds"),
 )
-"""The ring's address, the size and the number of its blocks, which is the next, and how often to
-look for it; the copier, its state, where it puts records, where they are written to and the
-function that does, how many bytes of records have been written, of how many an attempt was cut
-short, and behind how many bytes; two struct pollfd, of the ring and of what wakes, for how long to
-wait, and the function that does."""
+"""The ring's address, the size and the number of its blocks, and which is the next; the copier, its
+state, where it puts records, where they are written to and the function that does; how many bytes
+of records have been written, of how many an attempt was cut short, behind how many bytes, and
+whether the next block is begun; two struct pollfd, of the ring and of what wakes, and the function
+that waits for them; when to end, in nanoseconds, and the function that tells the time into the two
+words that follow, a struct timespec."""
 
-_CHANGED: Final = frozenset({"next", "turns", "written", "length", "sent"})
+_CHANGED: Final = frozenset({"next", "written", "length", "sent", "rest", "seconds", "nanoseconds"})
 
 _POLLIN: Final = 1
+_CLOCK_MONOTONIC: Final = 1
+_POLLFD_BYTES: Final = 8
 
 _TEXT: Final = f"""\
 define void @move(ptr %state) #0 {{
@@ -49,15 +55,19 @@ entry:
   %file = trunc i64 %descriptor to i32
   %pollfds = inttoptr i64 %polled to ptr
   %events.at = getelementptr i8, ptr %pollfds, i64 6
-  %patience = trunc i64 %milliseconds to i32
+  %wakes = getelementptr i8, ptr %pollfds, i64 {_POLLFD_BYTES}
+  %clock.function = inttoptr i64 %clock to ptr
   br label %look
 look:
-  %turns.before = load i64, ptr %turns.place
-  %enough = icmp eq i64 %turns.before, 0
+  %told = call i32 %clock.function(i32 {_CLOCK_MONOTONIC}, ptr %seconds.place)
+  %seconds = load i64, ptr %seconds.place
+  %nanoseconds = load i64, ptr %nanoseconds.place
+  %now.seconds = mul i64 %seconds, 1000000000
+  %now = add i64 %now.seconds, %nanoseconds
+  %remains = sub i64 %until, %now
+  %enough = icmp sle i64 %remains, 0
   br i1 %enough, label %end, label %see
 see:
-  %turns.after = sub i64 %turns.before, 1
-  store i64 %turns.after, ptr %turns.place
   %number = load i64, ptr %next.place
   %distance = mul i64 %number, %block.bytes
   %block.first = add i64 %ring, %distance
@@ -77,7 +87,11 @@ begin:
   %packet = add i64 %block.first, %first.64
   store i64 %packet, ptr %at.at
   store i64 %count.64, ptr %left.at
-  br label %copy
+  br label %ask
+ask:
+  %asked = call i32 %poll.function(ptr %wakes, i64 1, i32 0)
+  %nothing.else = icmp eq i32 %asked, 0
+  br i1 %nothing.else, label %copy, label %leave
 copy:
   store i64 %out.first, ptr %out.at
   call void %copier.function(ptr %copier.words)
@@ -97,7 +111,7 @@ wrote:
 on:
   %left = load i64, ptr %left.at
   %over = icmp eq i64 %left, 0
-  br i1 %over, label %release, label %copy
+  br i1 %over, label %release, label %ask
 release:
   store i32 0, ptr %count.at
   store atomic i32 0, ptr %status.at release, align 4
@@ -107,6 +121,9 @@ release:
   store i64 %number.2, ptr %next.place
   br label %look
 wait:
+  %remains.floor = udiv i64 %remains, 1000000
+  %remains.ms = add i64 %remains.floor, 1
+  %patience = trunc i64 %remains.ms to i32
   %happened = call i32 %poll.function(ptr %pollfds, i64 2, i32 %patience)
   %one = icmp eq i32 %happened, 1
   %events = load i16, ptr %events.at
@@ -118,6 +135,9 @@ short:
   %part = select i1 %failed, i64 0, i64 %got
   store i64 %bytes, ptr %length.place
   store i64 %part, ptr %sent.place
+  br label %leave
+leave:
+  store i64 1, ptr %rest.place
   br label %end
 end:
   ret void

@@ -370,7 +370,7 @@ class _Memory:
 
 
 _STEP: Final = 256 * 1024
-"""Bytes that sizes of memory are multiples of, so that what fits a block fits the next as well."""
+"""Bytes that memory is asked for in, so that what fits a block mostly fits the next as well."""
 
 _SPARE: Final[deque[bytearray]] = deque(maxlen=8)
 """Memory that was written to before: new memory costs more than what is done in it."""
