@@ -330,12 +330,13 @@ def interrupts_held() -> Iterator[None]:
             signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
         yield
     finally:
-        _writing = False
         if callable(handler):
             signal.signal(signal.SIGINT, handler)
         errors = _put_off.copy()
         _put_off.clear()
-        if callable(handler) and held:
-            handler(*held[-1])
+        _writing = False
+        if callable(handler):
+            for each in held:
+                handler(*each)
         if errors:
             raise errors[-1]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 STATUS_FAILED: Final = 1
 STATUS_USAGE: Final = 2
+STATUS_INTERRUPTED: Final = 130
+"""As shells have it for what SIGINT has ended."""
 
 protochain_headers_option: Final = click.option(
     "--protochain-headers",
@@ -87,6 +89,20 @@ def fail(error: PfcompileError) -> NoReturn:
     """Print an error and end: status 2 for a bad expression, else 1."""
     complain(error)
     sys.exit(STATUS_USAGE if isinstance(error, FilterError) else STATUS_FAILED)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process at once: Python would first tidy up what the kernel takes back anyway.
+
+    That is 3 to 5 ms of processor time, as much as capturing 20,000 packets takes.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with suppress(OSError, ValueError):  # whoever read it has had enough
+                    stream.flush()
+    finally:
+        os._exit(status)
 
 
 def need_standard_output() -> None:

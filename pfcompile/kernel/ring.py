@@ -206,6 +206,7 @@ class Ring:
         self._next = 0
         self._received = self._dropped = 0
         self._counting = threading.Lock()
+        self._exchanging = threading.Lock()
         self._leaves_user_filter_at: int | None = None
         self._ended: OSError | None = None
         self._ends_at = 0.0
@@ -269,6 +270,10 @@ class Ring:
             KernelError: The kernel refused; the filter before stays.
             ProgramError: The filter cannot be represented.
         """
+        with self._exchanging:
+            self._exchange(instructions)
+
+    def _exchange(self, instructions: Sequence[Instruction]) -> None:
         program, reason = self._for_kernel(instructions)
         if program is not None:
             try:
@@ -309,8 +314,8 @@ class Ring:
             return None
         start = self._next * self.block_bytes
         _, count, offset, _, seconds, _ = TPACKET_BLOCK_DESC.unpack_from(self.memory, start)
-        if self._leaves_user_filter_at is not None and seconds > self._leaves_user_filter_at:
-            self.user_filter, self._leaves_user_filter_at = None, None
+        if self._leaves_user_filter_at is not None:
+            self._leave_user_filter(seconds)
         return Block(self._next, start + offset, count)
 
     @property
@@ -331,6 +336,13 @@ class Ring:
     def went_on(self, number: int) -> None:
         """Go on at a block; those before were taken and released by somebody else."""
         self._next = number
+
+    def _leave_user_filter(self, seconds: int) -> None:
+        """Leave filtering to the kernel from a block on, if what is in it came late enough."""
+        with self._exchanging:  # by another thread, perhaps
+            leaves_at = self._leaves_user_filter_at
+            if leaves_at is not None and seconds > leaves_at:
+                self.user_filter, self._leaves_user_filter_at = None, None
 
     def release(self, block: Block) -> None:
         """Give a block back to the kernel."""

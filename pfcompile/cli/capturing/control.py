@@ -1,6 +1,7 @@
 """What a capture does beside moving packets: it obeys signals, and says how far it is.
 
-SIGINT and SIGTERM end it, a second one at once; SIGUSR1 has the counts said; SIGHUP has the
+SIGINT and SIGTERM end it, a second one behind the records that are being written, a third at once,
+and so the second where somebody may never read them; SIGUSR1 has the counts said; SIGHUP has the
 expression's file read again, or ends it where there is none.
 """
 
@@ -38,17 +39,22 @@ class Control:
         sources: All interfaces of all loops.
     """
 
-    def __init__(self, sources: Sequence[Source], *, file: str | None, shows: bool) -> None:
+    def __init__(
+        self, sources: Sequence[Source], *, file: str | None, shows: bool, may_block: bool
+    ) -> None:
         """Prepare.
 
         Args:
             sources: All interfaces of all loops.
             file: Where the expression is; None where it was on the command line.
             shows: Whether to say on a terminal how far it is.
+            may_block: Whether writing may wait for somebody to read.
         """
         self.loops: list[Loop] = []
         self.sources = sources
         self._file = file
+        self._may_block = may_block
+        self._times_ended = 0
         self._shows = shows and sys.stderr is not None and sys.stderr.isatty()
         self._shown_at = time.monotonic()
         self._has_shown = False
@@ -111,10 +117,13 @@ class Control:
                 self._say(f"pfcompile: {said}")
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
-        if all(loop.stopped for loop in self.loops):
-            raise_between_writes(KeyboardInterrupt())
+        self._times_ended += 1
         for loop in self.loops:
             loop.stop()
+            if self._times_ended > 1:
+                loop.break_off()
+        if self._times_ended > (1 if self._may_block else 2):
+            raise_between_writes(KeyboardInterrupt())
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         self._asked_for.add(number)

@@ -68,6 +68,7 @@ class Loop:
     Attributes:
         sources: Where packets come from.
         lost: The errors of interfaces that went away while others stayed.
+        is_broken_off: Whether it was asked to end with what is being written.
     """
 
     def __init__(
@@ -94,17 +95,13 @@ class Loop:
         self._budget = budget
         self._at_once = at_once
         self._attend = attend
-        self._stopped = self._ends = self._is_broken_off = self._moves_natively = False
+        self.is_broken_off = False
+        self._stopped = self._ends = self._moves_natively = False
         self._woken, self._wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
         for source in sources:
             self._poll.register(source.ring, select.POLLIN)
         self._poll.register(self._woken, select.POLLIN)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was asked to end."""
-        return self._stopped
 
     def stop(self) -> None:
         """End with what has come so far; may be called by a signal handler or a thread."""
@@ -113,7 +110,7 @@ class Loop:
 
     def break_off(self) -> None:
         """End behind the records that are being written; what else is in the ring is lost."""
-        self._is_broken_off = True
+        self.is_broken_off = True
         self.wake()
 
     def wake(self) -> None:
@@ -129,7 +126,8 @@ class Loop:
         such as the exchange of the filter, is done by this thread, and so when it is out of there.
         """
         before = signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
-        self._moves_natively = len(self.sources) == 1 and not self._at_once
+        is_simple = len(self.sources) == 1 and not self._at_once and self._budget.is_unlimited
+        self._moves_natively = is_simple and self._sink.direct() is not None
         try:
             if self._moves_natively:
                 self.sources[0].prepare_to_move()
@@ -165,7 +163,7 @@ class Loop:
         os.close(self._wakes)
 
     def _is_over(self) -> bool:
-        if self._budget.is_spent or self._is_broken_off:
+        if self._budget.is_spent or self.is_broken_off:
             return True
         return self._ends and all(source.ring.is_done() for source in self.sources)
 
@@ -203,7 +201,7 @@ class Loop:
             source.captured += count
             if count:
                 sink.take(source, records)
-            if not walk.left or self._budget.is_spent or self._is_broken_off:
+            if not walk.left or self._budget.is_spent or self.is_broken_off:
                 break
             if len(records) > CHUNK and sink.room() >= 0:
                 continue
@@ -246,7 +244,7 @@ class Loop:
 
     def _move_natively(self, milliseconds: int) -> bool:
         """Let native code wait and move; return whether it could."""
-        if not self._moves_natively or self._ends or not self._budget.is_unlimited:
+        if not self._moves_natively or self._ends:
             return False
         output = self._sink.direct()
         if output is None:

@@ -98,19 +98,21 @@ class Source:
         self.interpreted = ""
         self._copier = self._new_copier()
         self._mover: Mover | None = None
+        self._is_to_move = False
 
     def copy(self, walk: Walk, limits: Limits) -> Copied:
         """Make records of packets in a block."""
         if self.ring.user_filter is not self._judges:
             self._judges = self.ring.user_filter
             self._copier = self._new_copier()
-            if self._mover is not None:
-                self._mover = None
+            self._mover = None
+            if self._is_to_move:
                 self.prepare_to_move()
         return self._copier.copy(walk, limits)
 
     def prepare_to_move(self) -> None:
-        """Have what moves whole blocks, where there is something that does."""
+        """Have what moves whole blocks from now on, whenever there is something that does."""
+        self._is_to_move = True
         try:
             from pfcompile.jit.ring import NativeCopier, NativeMover  # noqa: PLC0415 - as below
 

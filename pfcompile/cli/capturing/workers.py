@@ -7,7 +7,10 @@ flow all packets go to one worker, in order (PACKET_FANOUT_HASH).
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final
+
+from pfcompile.cli.common import STATUS_INTERRUPTED, leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +28,8 @@ _PATIENCE_SECONDS: Final = 2.0
 def run(loops: Sequence[Loop], control: Control) -> None:
     """Run loops until all are over; raises the first error, once the others have ended as well.
 
-    Raises:
-        KeyboardInterrupt: Soon, and even while a loop still waits for somebody to read.
+    What is raised here breaks them off. Where one does not end then, since nobody reads what it
+    writes, the process ends: nobody can take a ring away from it.
     """
     errors: list[BaseException] = []
 
@@ -40,25 +43,32 @@ def run(loops: Sequence[Loop], control: Control) -> None:
         over.set()
 
     # Not the threads' join(): interrupted, it takes a thread for ended that is not.
-    ends = [threading.Event() for _ in loops]
-    for loop, over in zip(loops, ends, strict=True):
-        threading.Thread(target=work, args=(loop, over), daemon=True).start()
+    ends: list[threading.Event] = []
     try:
+        for loop in loops:
+            over = threading.Event()
+            threading.Thread(target=work, args=(loop, over), daemon=True).start()
+            ends.append(over)
         for over in ends:
             while not over.is_set():
                 control.attend()
                 over.wait(_TURN_SECONDS)
-    except KeyboardInterrupt:
+    except BaseException:
+        _break_off(loops, ends)
+        if not errors:
+            raise
+    if errors:
+        raise errors[0]
+
+
+def _break_off(loops: Sequence[Loop], ends: Sequence[threading.Event]) -> None:
+    """Let loops end soon; end the process where they do not."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    try:
         for loop in loops:
             loop.break_off()
         for over in ends:
-            over.wait(_PATIENCE_SECONDS)
-        raise
-    except Exception:  # such as that nobody reads what is said
-        for loop in loops:
-            loop.stop()
-        for over in ends:
-            over.wait()
-        raise
-    if errors:
-        raise errors[0]
+            over.wait(max(0.0, deadline - time.monotonic()))
+    finally:
+        if not all(over.is_set() for over in ends):
+            leave(STATUS_INTERRUPTED)
