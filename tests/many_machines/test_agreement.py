@@ -15,8 +15,8 @@ from pfcompile.distributed.parts import Walked, cut, walk_part
 from pfcompile.errors import FilterError
 from tests.captures.capture_building import damage, interface, pcap, section
 from tests.captures.random_captures import random_pcap, random_pcapng
-from tests.distributed.agreement import ETHERNET, PCAPS, agree, both_engines
 from tests.generator.seed import SEED
+from tests.many_machines.agreement import ETHERNET, PCAPS, agree, both_engines
 
 pytestmark = pytest.mark.filterwarnings("error")
 

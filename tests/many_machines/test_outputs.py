@@ -14,7 +14,7 @@ from pfcompile.distributed import cluster as clusters
 from pfcompile.distributed import filter as filter_distributed
 from pfcompile.distributed.outputs import names_in_folder
 from pfcompile.errors import CaptureError, FilterError
-from tests.distributed.agreement import ETHERNET, PCAPS, one_process
+from tests.many_machines.agreement import ETHERNET, PCAPS, one_process
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -14,7 +14,7 @@ from tests.generator.seed import rerun
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 ETHERNET = PCAPS / "ethernet.pcap"
-RERUN = rerun("tests/distributed")
+RERUN = rerun("tests/many_machines")
 
 both_engines = pytest.mark.parametrize("engine", ["native", "interp"])
 

@@ -8,11 +8,11 @@ import random
 import pytest
 
 from tests.captures.capture_building import pcap
-from tests.distributed.clusters import processes
 from tests.generator.seed import SEED
+from tests.many_machines.clusters import processes
 
 # Its assertions show what they compare, as those of the tests do.
-pytest.register_assert_rewrite("tests.distributed.agreement")
+pytest.register_assert_rewrite("tests.many_machines.agreement")
 
 
 @pytest.fixture(scope="package")

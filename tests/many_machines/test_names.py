@@ -11,7 +11,7 @@ from pfcompile.distributed import filter as filter_distributed
 from pfcompile.distributed.names import Remembering
 from pfcompile.names.answers import Host
 from pfcompile.names.resolvers import NoNames, StaticResolver, SystemResolver
-from tests.distributed.agreement import ETHERNET, PCAPS
+from tests.many_machines.agreement import ETHERNET, PCAPS
 
 pytestmark = pytest.mark.filterwarnings("error")
 

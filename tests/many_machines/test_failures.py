@@ -20,8 +20,8 @@ from pfcompile.distributed import cluster as clusters
 from pfcompile.distributed import filter as filter_distributed
 from pfcompile.distributed import running
 from pfcompile.errors import MissingExtraError, PfcompileError
-from tests.distributed.agreement import ETHERNET, one_process
-from tests.distributed.clusters import PATIENCE, WORKERS, processes
+from tests.many_machines.agreement import ETHERNET, one_process
+from tests.many_machines.clusters import PATIENCE, WORKERS, processes
 
 pytestmark = pytest.mark.filterwarnings("error")
 

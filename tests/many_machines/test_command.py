@@ -14,8 +14,8 @@ import time
 import pytest
 
 from tests.cli import in_process
-from tests.distributed.agreement import ETHERNET, PCAPS, one_process
-from tests.distributed.clusters import PATIENCE
+from tests.many_machines.agreement import ETHERNET, PCAPS, one_process
+from tests.many_machines.clusters import PATIENCE
 
 COMMAND = [sys.executable, "-m", "pfcompile", "filter", "--dask", "local"]
 

@@ -14,7 +14,7 @@ from pfcompile.distributed.keeping import Folder, OneFile
 from pfcompile.distributed.names import Remembering
 from pfcompile.errors import CaptureError
 from pfcompile.files import Engine
-from tests.distributed.agreement import ETHERNET
+from tests.many_machines.agreement import ETHERNET
 
 pytestmark = pytest.mark.filterwarnings("error")
 
