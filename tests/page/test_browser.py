@@ -114,6 +114,8 @@ def test_a_long_list_is_shown_too(page):
     page.fill("#graph input", "0")
     assert "…" in page.text_content("#graph .detail >> nth=1")
     page.hover("#tree li:has-text('host 10.0.3.7')")
+    lit = "() => [...document.querySelectorAll('.mirror .lit')].map(e => e.textContent).join('')"
+    page.wait_for_function(f"({lit})() === 'host 10.0.3.7'")
     assert texts(page, ".mirror .lit") == ["host", " ", "10.0.3.7"]
     # It is looked for together with all others.
     assert page.locator("#classic li.lit").count() > 500
