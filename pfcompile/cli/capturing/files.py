@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pfcompile import __version__
 from pfcompile.captures.formats import description, pcap
@@ -27,6 +27,19 @@ if TYPE_CHECKING:
 _PCAP_HEADER_BYTES: Final = PCAP_RECORD.size
 
 
+class Direct(NamedTuple):
+    """A file that whole records may be written to without asking for each.
+
+    Attributes:
+        descriptor: Its file descriptor.
+        went_out: Takes note of what was written, and writes what was not; to be called while
+            interrupts are held.
+    """
+
+    descriptor: int
+    went_out: Callable[[Moved], None]
+
+
 class Sink(Protocol):
     """Where records go."""
 
@@ -42,11 +55,8 @@ class Sink(Protocol):
     def take(self, source: Source, records: memoryview) -> None:
         """Take whole records."""
 
-    def direct(self) -> int | None:
-        """Return the file descriptor that records may be written to without asking; or None."""
-
-    def went_out(self, moved: Moved) -> None:
-        """Take note of what was written to `direct()`, and write what was not."""
+    def direct(self) -> Direct | None:
+        """Return the file that records may be written to without asking; None for now or ever."""
 
     def turn(self, second: int) -> bool:
         """Go on in the next file, for a packet of some second; return whether there is one."""
@@ -91,10 +101,6 @@ class Lines:
     def direct(self) -> None:
         """Return that records are not what is written."""
         return
-
-    def went_out(self, moved: Moved) -> None:
-        """Fail, since there is no `direct`."""
-        raise NotImplementedError
 
     def turn(self, _second: int) -> bool:
         """Return that there is but one output."""
@@ -180,12 +186,15 @@ class Files:
         self._size += len(records)
         self._output.write_run(records, self._ends_of)
 
-    def direct(self) -> int | None:
-        """Return the file descriptor of the file, where it is the only one."""
+    def direct(self) -> Direct | None:
+        """Return the file, where it is the only one."""
         told = self._format is RecordFormat.PCAP or self._filters() == self._told_filters
-        return self._output.direct() if told and not self._rotation.is_wanted else None
+        if not told or self._rotation.is_wanted:
+            return None
+        descriptor = self._output.direct()
+        return None if descriptor is None else Direct(descriptor, self._went_out)
 
-    def went_out(self, moved: Moved) -> None:
+    def _went_out(self, moved: Moved) -> None:
         """Take note of what was written; raises as `take`."""
         self._output.went_out(moved.written, moved.records, moved.sent, self._ends_of)
 

@@ -251,10 +251,10 @@ class Loop:
             return False
         source = self.sources[0]
         with interrupts_held():
-            moved = source.move(output, Wait(self._woken, milliseconds))
+            moved = source.move(output.descriptor, Wait(self._woken, milliseconds))
             if moved is None:
                 return False
-            self._sink.went_out(moved)
+            output.went_out(moved)
         if moved.rest is not None:
             self._move(source, moved.rest)
             source.ring.release(moved.rest)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.cli.common import STATUS_INTERRUPTED, leave
+from pfcompile.errors import PfcompileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,12 @@ def run(loops: Sequence[Loop], control: Control) -> None:
     try:
         for loop in loops:
             over = threading.Event()
-            threading.Thread(target=work, args=(loop, over), daemon=True).start()
+            thread = threading.Thread(target=work, args=(loop, over), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                message = f"no more than {len(ends)} of {len(loops)} workers can be started"
+                raise PfcompileError(message) from error
             ends.append(over)
         for over in ends:
             while not over.is_set():

@@ -11,7 +11,7 @@ from pfcompile.captures.formats.pcap import CAPTURED_FIRST
 from pfcompile.errors import InternalError
 from pfcompile.jit.ring.filter import behind_metadata
 from pfcompile.jit.ring.walk import WORDS, module
-from pfcompile.jit.scan.machine import Code
+from pfcompile.jit.scan.machine import Code, function_address
 from pfcompile.jit.scan.scanner import Scan, Scanner
 from pfcompile.kernel.blocks import Copied, Limits, RecordFormat, Shape
 
@@ -143,11 +143,6 @@ class CopyLoop:
         state[_AT], state[_LEFT], state[_OUT] = at, left, out
         self._function(self.words)
         return Copied(self.records(state[_OUT] - out), state[_TAKEN])
-
-
-def function_address(name: str) -> int:
-    """Return where a function of the C library is."""
-    return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
 
 
 class _Verdicts:

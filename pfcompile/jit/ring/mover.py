@@ -7,9 +7,8 @@ import select
 import time
 from typing import TYPE_CHECKING, Final
 
-from pfcompile.jit.ring.copier import function_address
 from pfcompile.jit.ring.moving import WORDS, module
-from pfcompile.jit.scan.machine import Code
+from pfcompile.jit.scan.machine import Code, function_address
 from pfcompile.kernel.blocks import CHUNK, Limits, Moved
 from pfcompile.kernel.ring import Block
 

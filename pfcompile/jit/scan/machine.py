@@ -6,6 +6,7 @@ before is taken from the cache, and then LLVM is not even loaded.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from functools import cache
 from itertools import count
@@ -63,6 +64,11 @@ class Code:
         self.address = int(self._keeps[name])
         if key is not None and alone is not None:
             store(key, alone)
+
+
+def function_address(name: str) -> int:
+    """Return where a function of the C library is, for code that calls it."""
+    return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
 
 
 def _binding() -> Any:

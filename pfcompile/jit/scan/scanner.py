@@ -30,7 +30,7 @@ from pfcompile.jit.scan.loop import (
     TABLES,
     WANTED,
 )
-from pfcompile.jit.scan.machine import Code
+from pfcompile.jit.scan.machine import Code, function_address
 from pfcompile.jit.scan.notes import OUTPUT_SLACK
 from pfcompile.jit.scan.tables import ALIGNMENT
 from pfcompile.jit.scan.walk import places_of, scan_module, state_words
@@ -294,16 +294,12 @@ def _pread() -> int:
     """Return the address of the C library's `pread`, with offsets of 64 bits."""
     library = ctypes.CDLL(None)
     # Where a C library has but one, its offsets have 64 bits.
-    return _address_of("pread64" if hasattr(library, "pread64") else "pread")
+    return function_address("pread64" if hasattr(library, "pread64") else "pread")
 
 
 @cache
 def _memmove() -> int:
-    return _address_of("memmove")
-
-
-def _address_of(name: str) -> int:
-    return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
+    return function_address("memmove")
 
 
 def _extent(packets: int, total: int, first: int, last: int) -> Extent:
