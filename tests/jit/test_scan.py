@@ -157,14 +157,26 @@ def test_corners(name):
     agree(Filter(long), file_of(packets), name)
 
 
-def test_short_programs_have_no_branch_but_one():
-    """What the packets hold is not branched on, unless they are short."""
-    program = pfcompile.compile("tcp port 443").instructions
-    usual = (
-        scan_module([[program]], LAYOUT, Wanted()).text.split("\nusual.0:")[1].split("\njudged:")[0]
-    )
-    assert "br i1" not in usual
-    assert "phi" not in usual
+def usual_part(text: str) -> list[str]:
+    """Return the lines that filter a packet which is long enough for all constant loads."""
+    program = pfcompile.compile(text).instructions
+    module = scan_module([[program]], LAYOUT, Wanted()).text
+    return module.split("\nusual.0:")[1].split("\njudged:")[0].strip().splitlines()
+
+
+def test_short_programs_have_no_branch_but_two():
+    """What the packets hold is not branched on, unless they are short or have a long header."""
+    *lines, last = usual_part("tcp port 443")
+    assert last.endswith("label %judged, label %short.0, !prof !0")
+    assert not [line for line in lines if " br " in line or " phi " in line]
+    assert len([line for line in lines if "ule i64" in line]) == 1  # for both ports
+
+
+@pytest.mark.parametrize("text", ["tcp[30:2] = 1", "ether[ether[12:2]] = 1"])
+def test_loads_that_many_packets_lack_are_no_branch(text):
+    *lines, last = usual_part(text)
+    assert last.strip() == "br label %judged"
+    assert not [line for line in lines if " br " in line]
 
 
 def test_searches_are_refused():

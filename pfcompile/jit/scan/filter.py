@@ -464,6 +464,8 @@ class _Operation:
         text, x, k = self.flow.text, self.before.x, self.instruction.k
         most = greatest(ArithmeticOp.ADD, text.most(x), k)
         offset = text.value(f"zext i32 {text.value(f'add i32 {x}, {k}', most=most)} to i64")
+        if self.flow.expects(x, k + self.row.size):
+            return self._packet_number(offset)
         end = text.value(f"add i64 {offset}, {self.row.size}")
         inside = text.value(f"icmp ule i64 {end}, {self.packet.captured}")
         self.flow.guard(inside)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pfcompile.cbpf.isa import SCRATCH_WORDS
 from pfcompile.jit.scan.text import FALSE, TRUE
@@ -57,6 +57,41 @@ class Arrival:
     registers: Registers
 
 
+_LONGEST_INDEX: Final = 64
+"""Indexes up to this are lengths of an IP header, or such with a tag's."""
+
+_EXPECTED_BEHIND: Final = 40
+"""Loads behind such an index that end here or before are expected to lie within the packet: behind
+an IPv4 header, 20, they end within the 60 bytes of an Ethernet frame."""
+
+
+class Expected:
+    """Loads that most packets have, for which there is one check instead of one for each.
+
+    Where it does not hold, what was written with it means nothing, and all is done again with every
+    check. Packets for which that is so must be rare.
+
+    Attributes:
+        instead: The label of the block that does it again.
+    """
+
+    def __init__(self, instead: str) -> None:
+        self.instead = instead
+        self._ends: dict[str, int] = {}
+
+    def add(self, index: str, end: int) -> None:
+        """Expect the packet to have `end` bytes behind those of an index, a value of 32 bits."""
+        self._ends[index] = max(end, self._ends.get(index, 0))
+
+    def write(self, text: Text, captured: str) -> str:
+        """Write whether a packet with so many bytes has all that is expected; return the bit."""
+        bit = TRUE
+        for index, behind in self._ends.items():
+            end = text.value(f"add i64 {text.value(f'zext i32 {index} to i64')}, {behind}")
+            bit = text.both(bit, text.value(f"icmp ule i64 {end}, {captured}"))
+        return bit
+
+
 class Flow(ABC):
     """A manner of writing control flow. What it ends with is in `match` when all is written."""
 
@@ -82,6 +117,11 @@ class Flow(ABC):
     @abstractmethod
     def guard(self, condition: str) -> None:
         """End the filter without a match unless `condition` holds."""
+
+    def expects(self, index: str, end: int) -> bool:
+        """Return whether a load that ends `end` bytes behind an index needs no guard here."""
+        del index, end
+        return False
 
     @abstractmethod
     def guarded(self, condition: str, kind: str, number: str, instead: str) -> str:
@@ -195,10 +235,17 @@ class Conditions(Flow):
         match: The bit that says whether the filter has ended with a match.
     """
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: Text, expected: Expected | None = None) -> None:
+        """Begin in the text's present block.
+
+        Args:
+            text: Where it is written.
+            expected: Takes the loads that are checked together; None: each is checked for itself.
+        """
         super().__init__(text)
         self.match = FALSE
         self._here = TRUE
+        self._expected = expected
 
     @property
     def always(self) -> bool:
@@ -233,6 +280,14 @@ class Conditions(Flow):
     def guard(self, condition: str) -> None:
         """Add to the present condition."""
         self._here = self.text.both(self._here, condition)
+
+    def expects(self, index: str, end: int) -> bool:
+        """Let a load near the packet's start be checked together with others."""
+        near = end <= _EXPECTED_BEHIND and self.text.most(index) <= _LONGEST_INDEX
+        if self._expected is None or not near:
+            return False
+        self._expected.add(index, end)
+        return True
 
     def guarded(self, condition: str, kind: str, number: str, instead: str) -> str:
         """Choose, since what follows is computed in any case."""

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pfcompile.analysis.counters import Counting
 from pfcompile.captures.blocks.scans import SLACK
 from pfcompile.captures.formats.layouts import PcapLayout
+from pfcompile.jit.scan.compared import Compared
 from pfcompile.jit.scan.counted import CountedGraph, Places
 from pfcompile.jit.scan.filter import Begin, Filter, Packet, write_filter, write_start
-from pfcompile.jit.scan.flows import Branches, Conditions, Registers
+from pfcompile.jit.scan.flows import Branches, Conditions, Expected, Registers
 from pfcompile.jit.scan.loop import POSITION, TABLES, Loop
 from pfcompile.jit.scan.notes import Judged, notes_for
 from pfcompile.jit.scan.records import PcapngRecords, PcapRecords, interface_filter
 from pfcompile.jit.scan.tables import Tables
+from pfcompile.jit.scan.text import TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,13 +185,23 @@ class _Verdicts:
             found.append((text.label, bits))
             text.act("br label %judged")
             text.begin(f"usual.{number}")
+        # What is expected and does not hold is for the block with all checks.
+        expected = Expected(f"short.{number}") if known else None
         bits = [
-            self._fastest(each, known, f"usual.{number}.{index}")
+            self._fastest(each, known, f"usual.{number}.{index}", expected)
             for index, each in enumerate(filters)
         ]
         found.append((text.label, bits))
-        text.act("br label %judged")
+        self._go_on("judged", expected)
         return found
+
+    def _go_on(self, label: str, expected: Expected | None) -> None:
+        """Leave the present block for another, or for that where what was expected is checked."""
+        fits = TRUE if expected is None else expected.write(self._text, self._packet.captured)
+        if expected is None or fits == TRUE:
+            self._text.act(f"br label %{label}")
+        else:
+            self._text.act(f"br i1 {fits}, label %{label}, label %{expected.instead}, !prof !0")
 
     def _shortest(self, program: Filter | Counting, name: str) -> str:
         """Write one filter with all its checks; return its bit."""
@@ -219,7 +231,9 @@ class _Verdicts:
             checked=checked,
         ).write()
 
-    def _fastest(self, program: Filter | Counting, known: int, name: str) -> str:
+    def _fastest(
+        self, program: Filter | Counting, known: int, name: str, expected: Expected | None
+    ) -> str:
         """Write one filter the fastest way; return its bit."""
         if isinstance(program, Counting):
             # The first graph can go on in the text with all checks; behind it, so can the others.
@@ -229,29 +243,31 @@ class _Verdicts:
         begin = Begin(0, Registers(known=known))
         tags = program.tag_test
         if tags is None:
-            return self._part(program, begin, name)
+            return self._part(program, begin, name, expected)
         text = self._text
         flow = Conditions(text)
         registers = write_start(program, tags.position, flow, self._packet, known)
         if registers is None:
-            return self._part(program, begin, name)
-        test = self._tables.member(text, registers.a, tags.numbers)
+            return self._part(program, begin, name, expected)
+        # One after the other: with a branch behind it, each takes less than a look-up's share.
+        test = Compared(tags.numbers).write(text, f"%{TABLES}", registers.a)
         text.act(f"br i1 {test}, label %{name}.0.way, label %{name}.1.way")
         found = []
         for number, way in enumerate((tags.then, tags.otherwise)):
             text.begin(f"{name}.{number}.way")
-            bit = self._part(program, Begin(way, registers), f"{name}.{number}")
+            of_the_way = None if expected is None else Expected(expected.instead)
+            bit = self._part(program, Begin(way, registers), f"{name}.{number}", of_the_way)
             found.append(f"[{bit}, %{text.label}]")
-            text.act(f"br label %{name}.ways")
+            self._go_on(f"{name}.ways", of_the_way)
         text.begin(f"{name}.ways")
         return text.value(f"phi i1 {', '.join(found)}")
 
-    def _part(self, program: Filter, begin: Begin, name: str) -> str:
+    def _part(self, program: Filter, begin: Begin, name: str, expected: Expected | None) -> str:
         """Write a filter from some instruction on, without branches if it is short."""
         length = len(program.reached_from(begin.position))
         if length > MOST_CONDITIONS or max(program.constant_ends, default=0) > SLACK:
             return self._branches(program, begin, name)
-        conditions = Conditions(self._text)
+        conditions = Conditions(self._text, expected)
         write_filter(program, conditions, self._packet, self._tables, begin)
         return conditions.match
 
