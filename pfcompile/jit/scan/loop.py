@@ -51,9 +51,9 @@ FIXED_WORDS: Final = (
     *(LIMIT, TABLES, COUNTERS, INTERFACES, INTERFACE_COUNT),
     *(DESCRIPTOR, PREAD, MEMMOVE, BLOCK_SIZE, READS_AT),
 )
-"""Words that are only read: how many matches are wanted, where the filters have their tables and
-counters, where the words of the interfaces are and how many there are, what is read from and by
-which functions, how much at a time, and where to."""
+"""Words that are only read: the word of matches with which the scan stops, where the filters have
+their tables and counters, where the words of the interfaces are and how many there are, what is
+read from and by which functions, how much at a time, and where to."""
 
 _POINTERS: Final = frozenset({TABLES, COUNTERS, INTERFACES, PREAD, MEMMOVE})
 
@@ -139,12 +139,12 @@ class Loop:
         """The names of the 64-bit words of `state`."""
         return (*self.words, *BLOCK_WORDS, *FIXED_WORDS)
 
-    def finish(self, after: Mapping[str, str], *, matched: str | None = None) -> str:
+    def finish(self, after: Mapping[str, str], *, matches: str | None = None) -> str:
         """Return the module; the text must have ended in block `next`, without a last branch.
 
         Args:
             after: The names of the words' numbers behind the record.
-            matched: The word that is compared with the limit; None for a loop without one.
+            matches: The word that is compared with the limit; None for a loop without one.
         """
         return "\n".join(
             (
@@ -163,10 +163,10 @@ class Loop:
                 ),
                 _PREFETCH,
                 *self.text.lines,
-                *_onward(after, matched),
+                *_onward(after, matches),
                 _CARRY,
                 "out:",
-                *self._stores(after, matched),
+                *self._stores(after, matches),
                 "  ret void",
                 "}",
                 _NO_CONSTANTS,
@@ -200,7 +200,7 @@ class Loop:
             lines.append(f"  %{name} = phi i64 [%{word}.first, %entry], [{carried}, %carry]")
         return lines
 
-    def _stores(self, after: Mapping[str, str], matched: str | None) -> list[str]:
+    def _stores(self, after: Mapping[str, str], matches: str | None) -> list[str]:
         lines = []
         for word in (*self.words, *BLOCK_WORDS):
             carried = f"%{word}"
@@ -209,18 +209,18 @@ class Loop:
             elif word in BLOCK_WORDS:
                 carried = f"%{word}.carried"
             ways = f"[%{word}, %halt], [{carried}, %carry]"
-            if matched is not None:
+            if matches is not None:
                 ways += f", [{after.get(word, f'%{word}')}, %next]"
             lines.append(f"  %{word}.last = phi i64 {ways}")
         stored = (*self.words, *BLOCK_WORDS)
         return lines + [f"  store i64 %{word}.last, ptr %{word}.place" for word in stored]
 
 
-def _onward(after: Mapping[str, str], matched: str | None) -> list[str]:
+def _onward(after: Mapping[str, str], matches: str | None) -> list[str]:
     """Return how a record ends: on to the next, unless enough have matched."""
-    if matched is None:
+    if matches is None:
         return ["  br label %record"]
     return [
-        f"  %full = icmp uge i64 {after[matched]}, %limit",
+        f"  %full = icmp uge i64 {after[matches]}, %limit",
         "  br i1 %full, label %out, label %record",
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pfcompile.captures.blocks.scans import ROW, Rows
 from pfcompile.captures.formats.layouts import INTERFACE_WORDS, PcapngLayout
@@ -47,6 +47,37 @@ class Judged:
     record: Record
     records: Records
     matches: Sequence[str]
+
+
+def matches_word(number: int) -> str:
+    """Return the name of the word with a filter's `Matched`."""
+    return f"matches_{number}"
+
+
+class Matched(NamedTuple):
+    """How many packets have matched in one call, and their captured bytes.
+
+    In the scan's state both are in one word, which takes two instructions a packet less than two
+    words: the packets in its upper half, the bytes in the lower one. A call goes through less than
+    2**32 bytes, and so through fewer packets.
+    """
+
+    packets: int
+    bytes: int
+
+    @classmethod
+    def of(cls, word: int) -> Self:
+        """Return what a word says."""
+        return cls(word >> _HALF, word & ~(-1 << _HALF))
+
+    @property
+    def word(self) -> int:
+        """The word that says it."""
+        return self.packets << _HALF | self.bytes
+
+
+_HALF: Final = 32
+"""Bits of half a word."""
 
 
 class Note(ABC):
@@ -105,21 +136,18 @@ class _Sum(Note):
 
 
 class _Matches(Note):
-    """Packets that match, and their captured bytes."""
+    """Packets that match, and their captured bytes, added up in one go; see `Matched`."""
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self.words = (f"matched_{number}", f"matched_bytes_{number}")
+        self.words = (matches_word(number),)
 
     def write(self, text: Text, judged: Judged) -> dict[str, str]:
         match = judged.matches[self._number]
-        count, total = self.words
-        one = text.value(f"zext i1 {match} to i64")
-        kept = text.value(f"select i1 {match}, i64 {judged.record.captured}, i64 0")
-        return {
-            count: text.value(f"add i64 %{count}, {one}"),
-            total: text.value(f"add i64 %{total}, {kept}"),
-        }
+        (word,) = self.words
+        one = text.value(f"add i64 {judged.record.captured}, {Matched(1, 0).word}")
+        kept = text.value(f"select i1 {match}, i64 {one}, i64 0")
+        return {word: text.value(f"add i64 %{word}, {kept}")}
 
 
 class _Times(Note):

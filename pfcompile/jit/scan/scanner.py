@@ -12,6 +12,7 @@ from pfcompile.analysis.counters import Counting
 from pfcompile.captures.blocks.scans import ROW, Extent, Rows, Sums, Wanted
 from pfcompile.captures.formats.layouts import INTERFACE_WORDS, PcapLayout
 from pfcompile.cbpf.check import check_structure
+from pfcompile.errors import InternalError
 from pfcompile.jit.scan.filter import check_scannable
 from pfcompile.jit.scan.loop import (
     BASE,
@@ -31,7 +32,7 @@ from pfcompile.jit.scan.loop import (
     WANTED,
 )
 from pfcompile.jit.scan.machine import Code, function_address
-from pfcompile.jit.scan.notes import OUTPUT_SLACK
+from pfcompile.jit.scan.notes import OUTPUT_SLACK, Matched, matches_word
 from pfcompile.jit.scan.tables import ALIGNMENT
 from pfcompile.jit.scan.walk import places_of, scan_module, state_words
 
@@ -58,6 +59,9 @@ _GIVEN: Final = (
     *(DESCRIPTOR, PREAD),
 )
 """The words that a scan is given each time; the first three are what it gives back."""
+
+_MOST_IN_A_CALL: Final = 1 << 32
+"""No call goes through so many bytes: see `Matched`."""
 
 _NEVER: Final = (1 << 64) - 1
 """The earliest time of no packets."""
@@ -139,6 +143,8 @@ class Scan:
         self._given = [self._indexes[word] for word in _GIVEN]
         self._set(MEMMOVE, _memmove())
         self._extent = 0
+        # What the words of matches had before the last call.
+        self._before = [Matched(0, 0)] * filters
         self._outputs = [_Memory(f"out_{n}") for n in range(filters)] if wanted.copies else []
         self._rows = _Memory("row")
         self._memories = [*self._outputs, *([self._rows] if wanted.rows is not Rows.NONE else [])]
@@ -162,9 +168,13 @@ class Scan:
         self.memory = memory.memory
         if self._scanner is None:
             return memory.start, memory.end, memory.base
+        if memory.end + reads.wanted >= _MOST_IN_A_CALL:
+            raise InternalError(f"a scan of {memory.end + reads.wanted} bytes in one call")
+        self._take_matches()
+        left = min(max(limit - self._before[0].packets, 0), _MOST_IN_A_CALL - 1)
         words = (
             *(memory.start, memory.end, memory.base % _MODULUS, memory.base + memory.end),
-            *(reads.wanted, limit, memory.size, memory.reads_at),
+            *(reads.wanted, Matched(left, 0).word, memory.size, memory.reads_at),
             *(reads.descriptor % _MODULUS, _pread() if reads.wanted else 0),
         )
         state = self._state
@@ -180,18 +190,32 @@ class Scan:
         self._extent += base + position - memory.base - memory.start
         return position, end, base
 
+    def _take_matches(self) -> None:
+        """Empty the words of matches: their halves have room for one call."""
+        self._before = self._matched()
+        for number in range(self._filters):
+            self._set(matches_word(number), 0)
+
+    def _matched(self) -> list[Matched]:
+        """Return what each filter has matched since the beginning."""
+        words = [Matched.of(self._get(matches_word(n))) for n in range(self._filters)]
+        return [
+            Matched(before.packets + more.packets, before.bytes + more.bytes)
+            for before, more in zip(self._before, words, strict=True)
+        ]
+
     def sums(self) -> Sums:
         """Return the sums since the beginning."""
         packets = self._get("packets")
         total = self._get("bytes") if "bytes" in self._indexes else 0
         if self._prefix:
             total = self._extent - packets * self._prefix
-        filters = range(self._filters)
+        matched = self._matched()
         return Sums(
             packets,
             total,
-            tuple(self._get(f"matched_{n}") for n in filters),
-            tuple(self._get(f"matched_bytes_{n}") for n in filters),
+            tuple(each.packets for each in matched),
+            tuple(each.bytes for each in matched),
         )
 
     def counters(self) -> list[tuple[Counting, tuple[int, ...]]]:

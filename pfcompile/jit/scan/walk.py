@@ -21,7 +21,7 @@ from pfcompile.jit.scan.counted import CountedGraph, Places
 from pfcompile.jit.scan.filter import Begin, Filter, Packet, write_filter, write_start
 from pfcompile.jit.scan.flows import Branches, Conditions, Expected, Registers
 from pfcompile.jit.scan.loop import POSITION, TABLES, Loop
-from pfcompile.jit.scan.notes import Judged, notes_for
+from pfcompile.jit.scan.notes import Judged, matches_word, notes_for
 from pfcompile.jit.scan.records import PcapngRecords, PcapRecords, interface_filter
 from pfcompile.jit.scan.tables import Tables
 from pfcompile.jit.scan.text import TRUE
@@ -91,7 +91,9 @@ def scan_module(programs: Sequence[Sequence[Scanned]], layout: Layout, wanted: W
     else:
         text.act("br label %next")
         text.begin("next")
-    return Module(loop.finish(after, matched="matched_0" if wanted.limit else None), tables.data)
+    return Module(
+        loop.finish(after, matches=matches_word(0) if wanted.limit else None), tables.data
+    )
 
 
 def _with_others(
