@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 import pfcompile
-from pfcompile.captures.blocks.scans import Wanted
+from pfcompile.analysis.counters import Counting
+from pfcompile.captures.blocks.scans import NO_LIMIT, SLACK, Memory, Reads, Wanted
 from pfcompile.captures.formats.layouts import PcapLayout
+from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import ROWS, Ancillary, Class, Instruction, Op
 from pfcompile.errors import ProgramError
 from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
-from pfcompile.jit.scan import Scanner
+from pfcompile.ir.graph import Accept
+from pfcompile.jit.scan import Scan, Scanner
 from pfcompile.jit.scan.walk import MOST_CONDITIONS, scan_module
 from tests.captures.capture_building import pcap
 from tests.cbpf.random_programs import random_packet, random_program
@@ -177,6 +180,83 @@ def test_loads_that_many_packets_lack_are_no_branch(text):
     *lines, last = usual_part(text)
     assert last.strip() == "br label %judged"
     assert not [line for line in lines if " br " in line]
+
+
+def with_headers_of_all_lengths() -> list[bytes]:
+    """Return packets to ports 443 and 22, each cut where its IP header would let ports be lacking.
+
+    Of each there is one with a tag before the IP header.
+    """
+    packets = []
+    for words in range(16):
+        header = (
+            bytes([0x40 | words]) + bytes(8) + b"\x06" + bytes(2) + b"\x0a\x01\x02\x03" + bytes(4)
+        )
+        header = header.ljust(4 * words, b"\0")
+        for port in (443, 22, 9):
+            body = header + struct.pack(">HHIIBB", 9, port, 0, 0, 0x50, 2)
+            for tag in (b"", b"\x81\x00\x00\x07"):
+                whole = bytes(12) + tag + b"\x08\x00" + body
+                packets += [whole[:length] for length in range(14, len(whole) + 1)]
+    return packets
+
+
+SHARING = (
+    "tcp port 443",
+    "tcp port 443 or (vlan and tcp port 443)",
+    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0 and not port 22",
+    "tcp[30:2] = 0 or tcp port 22",
+)
+
+
+def matches_of(filters, content: bytes) -> tuple[tuple[int, ...], Scan]:
+    """Return how many packets each of some filters matches, and the scan that all share."""
+    scan = Scan(LAYOUT, Wanted(), len(filters))
+    scan.use(Scanner([filters], LAYOUT, Wanted()))
+    memory = bytearray(content[24:]) + bytes(SLACK)
+    scan.scan(Memory(memory, 0, len(content) - 24, 24, 0, 0), Reads(-1, 0), NO_LIMIT)
+    return scan.sums().matched, scan
+
+
+def interpreted(program, packets) -> int:
+    machine = prepare(program)
+    return sum(bool(machine(data, len(data) + n % 3 * 1000)) for n, data in enumerate(packets))
+
+
+def test_loads_that_are_checked_together():
+    """Where a packet lacks one, it is judged again; so are all filters that share the scan."""
+    packets = with_headers_of_all_lengths()
+    programs = [pfcompile.compile(text).instructions for text in SHARING]
+    for program, text in zip(programs, SHARING, strict=True):
+        agree(Filter(program), file_of(packets), text)
+    expected = tuple(interpreted(program, packets) for program in programs)
+    assert len(set(expected)) == len(SHARING)
+    for turn in range(len(SHARING)):
+        order = [*range(turn, len(SHARING)), *range(turn)]
+        found, _ = matches_of([programs[index] for index in order], file_of(packets))
+        assert found == tuple(expected[index] for index in order)
+
+
+@pytest.mark.parametrize("counted_first", [True, False])
+def test_what_is_counted_is_counted_once(counted_first):
+    """A packet that is judged again must not be counted again."""
+    graphs = []
+    pfcompile.compile(
+        "tcp port 443",
+        observer=lambda stage: graphs.append(stage.product) if stage.name == "lower" else None,
+    )
+    counting = Counting(graphs[0])
+    program = pfcompile.compile("tcp port 443").instructions
+    packets = with_headers_of_all_lengths()
+    filters = [counting, program] if counted_first else [program, counting]
+    found, scan = matches_of(filters, file_of(packets))
+    expected = interpreted(program, packets)
+    assert found == (expected, expected)
+    ((_, counters),) = scan.counters()
+    flows = counting.flows(counters)
+    assert flows[counting.graph.entry].reached == len(packets)
+    ends = [label for label in counting.graph.labels if counting.graph[label] == Accept()]
+    assert sum(flows[label].reached for label in ends) == expected
 
 
 def test_searches_are_refused():

@@ -91,9 +91,8 @@ def scan_module(programs: Sequence[Sequence[Scanned]], layout: Layout, wanted: W
     else:
         text.act("br label %next")
         text.begin("next")
-    return Module(
-        loop.finish(after, matches=matches_word(0) if wanted.limit else None), tables.data
-    )
+    counted = matches_word(0) if wanted.limit else None
+    return Module(loop.finish(after, matches=counted), tables.data)
 
 
 def _with_others(
@@ -187,8 +186,10 @@ class _Verdicts:
             found.append((text.label, bits))
             text.act("br label %judged")
             text.begin(f"usual.{number}")
-        # What is expected and does not hold is for the block with all checks.
-        expected = Expected(f"short.{number}") if known else None
+        # What is expected and does not hold is for the block with all checks; but what has counted
+        # a packet would count it there again.
+        counts = any(isinstance(each, Counting) for each in filters)
+        expected = Expected(f"short.{number}") if known and not counts else None
         bits = [
             self._fastest(each, known, f"usual.{number}.{index}", expected)
             for index, each in enumerate(filters)
