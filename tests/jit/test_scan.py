@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from mmap import mmap
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from pfcompile.captures.blocks.scans import NO_LIMIT, SLACK, Memory, Reads, Want
 from pfcompile.captures.formats.layouts import PcapLayout
 from pfcompile.cbpf.interpreter import prepare
 from pfcompile.cbpf.isa import ROWS, Ancillary, Class, Instruction, Op
-from pfcompile.errors import ProgramError
+from pfcompile.errors import InternalError, ProgramError
 from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
+from pfcompile.facts.link_types import dlt_of_linktype
 from pfcompile.ir.graph import Accept
 from pfcompile.jit.scan import Scan, Scanner
+from pfcompile.jit.scan.notes import Matched
 from pfcompile.jit.scan.walk import MOST_CONDITIONS, scan_module
-from tests.captures.capture_building import pcap
+from tests.captures.capture_building import enhanced, interface, pcap, section
 from tests.cbpf.random_programs import random_packet, random_program
 from tests.generator.packets import packets_for
 from tests.generator.seed import SEED, rerun
@@ -183,22 +186,24 @@ def test_loads_that_many_packets_lack_are_no_branch(text):
 
 
 def with_headers_of_all_lengths() -> list[bytes]:
-    """Return packets to ports 443 and 22, each cut where its IP header would let ports be lacking.
+    """Return packets to and from ports, each cut where its IP header would let ports be lacking.
 
     Of each there is one with a tag before the IP header.
     """
     packets = []
     for words in range(16):
-        header = (
-            bytes([0x40 | words]) + bytes(8) + b"\x06" + bytes(2) + b"\x0a\x01\x02\x03" + bytes(4)
-        )
-        header = header.ljust(4 * words, b"\0")
-        for port in (443, 22, 9):
-            body = header + struct.pack(">HHIIBB", 9, port, 0, 0, 0x50, 2)
+        header = (bytes([0x40 | words]) + bytes(8) + b"\x06").ljust(max(4 * words, 20), b"\0")
+        for ports in ((9, 443), (9, 22), (443, 9), (22, 9), (9, 9)):
+            body = header + struct.pack(">HHIIBB", *ports, 0, 0, 0x50, 2)
             for tag in (b"", b"\x81\x00\x00\x07"):
                 whole = bytes(12) + tag + b"\x08\x00" + body
                 packets += [whole[:length] for length in range(14, len(whole) + 1)]
     return packets
+
+
+def before_port_443(packets) -> bytes:
+    """Return a file in which every packet is followed by what port 443 would look like."""
+    return pcap([(0xBB01BB01, n, data, len(data)) for n, data in enumerate(packets)])
 
 
 SHARING = (
@@ -229,12 +234,26 @@ def test_loads_that_are_checked_together():
     programs = [pfcompile.compile(text).instructions for text in SHARING]
     for program, text in zip(programs, SHARING, strict=True):
         agree(Filter(program), file_of(packets), text)
+        agree(Filter(program), before_port_443(packets), text)
     expected = tuple(interpreted(program, packets) for program in programs)
     assert len(set(expected)) == len(SHARING)
     for turn in range(len(SHARING)):
         order = [*range(turn, len(SHARING)), *range(turn)]
         found, _ = matches_of([programs[index] for index in order], file_of(packets))
         assert found == tuple(expected[index] for index in order)
+
+
+def test_loads_that_are_checked_together_in_every_link_type():
+    """What is judged again is judged by the programs of its own link type."""
+    raw = pfcompile.compile("tcp port 22", "RAW").instructions
+    each = Filter(pfcompile.compile("tcp port 443").instructions, {dlt_of_linktype(101): raw})
+    packets = with_headers_of_all_lengths()
+    blocks = [section(), interface(), interface(linktype=101)]
+    blocks += [enhanced(data=data) for data in packets]
+    blocks += [enhanced(number=1, data=data[14:]) for data in packets]
+    outcome = agree(each, b"".join(blocks), "two link types")
+    assert outcome.packets == 2 * len(packets)
+    assert outcome.matched > 100
 
 
 @pytest.mark.parametrize("counted_first", [True, False])
@@ -257,6 +276,48 @@ def test_what_is_counted_is_counted_once(counted_first):
     assert flows[counting.graph.entry].reached == len(packets)
     ends = [label for label in counting.graph.labels if counting.graph[label] == Accept()]
     assert sum(flows[label].reached for label in ends) == expected
+
+
+def test_a_word_of_matches():
+    for packets, size in ((0, 0), (1, 60), ((1 << 32) - 1, (1 << 32) - 1)):
+        assert Matched.of(Matched(packets, size).word) == Matched(packets, size)
+    assert Matched.of(Matched(3, 4).word + Matched(1, 70).word) == Matched(4, 74)
+
+
+@pytest.mark.parametrize("limit", [1, 5, 11, 25, 30, 1 << 32, 1 << 40, NO_LIMIT])
+def test_a_limit_over_several_calls(limit):
+    """Each call knows what those before have matched."""
+    packets = [bytes([1]) * (20 + n) for n in range(10)]
+    records = pcap([(n, n, data, len(data)) for n, data in enumerate(packets)])[24:]
+    wanted = Wanted(limit=True)
+    scan = Scan(LAYOUT, wanted, 1)
+    scan.use(Scanner([[pfcompile.compile("ether[0] = 1").instructions]], LAYOUT, wanted))
+    memory = bytearray(records) + bytes(SLACK)
+    for _ in range(3):
+        if scan.sums().matched[0] < limit:
+            scan.scan(Memory(memory, 0, len(records), 0, 0, 0), Reads(-1, 0), limit)
+    matched = min(limit, 30)
+    assert scan.sums().matched == (matched,)
+    sizes = [len(data) for data in packets * 3]
+    assert scan.sums().matched_bytes == (sum(sizes[:matched]),)
+
+
+def test_blocks_far_into_a_mapped_file():
+    """Where a block begins does not matter; a call with more bytes than it may have is refused."""
+    packets = with_headers_of_all_lengths()
+    program = pfcompile.compile("tcp port 443").instructions
+    content = file_of(packets)[24:]
+    far = 1 << 32
+    scan = Scan(LAYOUT, Wanted(), 1)
+    scan.use(Scanner([[program]], LAYOUT, Wanted()))
+    with mmap(-1, far + len(content) + SLACK) as memory:
+        memory[far : far + len(content)] = content
+        with pytest.raises(InternalError, match="in one call"):
+            scan.scan(Memory(memory, 0, far, 0, 0, 0), Reads(-1, 0), NO_LIMIT)
+        scan.scan(Memory(memory, far, far + len(content), 0, 0, 0), Reads(-1, 0), NO_LIMIT)
+        assert scan.sums().packets == len(packets)
+        assert scan.sums().matched == (interpreted(program, packets),)
+        scan.memory = bytearray()
 
 
 def test_searches_are_refused():

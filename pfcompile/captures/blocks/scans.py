@@ -162,7 +162,7 @@ class Memory(NamedTuple):
     Attributes:
         memory: Has them, and `SLACK` bytes more.
         start: Index of the first.
-        end: Index behind the last byte, below 2**31.
+        end: Index behind the last byte.
         base: The place in the file of the memory's first byte; may be negative.
         reads_at: Index of where later blocks are read to, behind what is carried over.
         size: Bytes that are read at a time.
@@ -204,7 +204,7 @@ class BlockScan(Protocol):
 
         Args:
             memory: Where the block is, and where more is read to.
-            reads: What may be read.
+            reads: What may be read: with what is in the block, less than 2**32 bytes.
             limit: Stop behind so many matches of the first filter since the beginning.
 
         Returns:

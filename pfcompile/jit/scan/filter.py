@@ -4,7 +4,8 @@ The meaning is that of `cbpf.interpreter`, without metadata: what loads a word o
 match. Offsets `[x + k]` wrap at 2**32, shifts look at the low five bits of X, and a division by
 X = 0 or a load past the captured bytes ends without a match.
 
-Where so many bytes are known to be captured that a load cannot fail, it is not checked.
+Where so many bytes are known to be captured that a load cannot fail, it is not checked; a flow may
+check some loads all at once (`Flow.expect`).
 """
 
 from __future__ import annotations
@@ -464,7 +465,7 @@ class _Operation:
         text, x, k = self.flow.text, self.before.x, self.instruction.k
         most = greatest(ArithmeticOp.ADD, text.most(x), k)
         offset = text.value(f"zext i32 {text.value(f'add i32 {x}, {k}', most=most)} to i64")
-        if self.flow.expects(x, k + self.row.size):
+        if self.flow.expect(x, k + self.row.size):
             return self._packet_number(offset)
         end = text.value(f"add i64 {offset}, {self.row.size}")
         inside = text.value(f"icmp ule i64 {end}, {self.packet.captured}")

@@ -58,37 +58,54 @@ class Arrival:
 
 
 _LONGEST_INDEX: Final = 64
-"""Indexes up to this are lengths of an IP header, or such with a tag's."""
+"""Indexes that cannot be more are the lengths of IP headers, also with a tag, if anything."""
 
-_EXPECTED_BEHIND: Final = 40
-"""Loads behind such an index that end here or before are expected to lie within the packet: behind
-an IPv4 header, 20, they end within the 60 bytes of an Ethernet frame."""
+_EXPECTED_BEHIND: Final = 34
+"""Loads behind such an index that end here or before are of an Ethernet, an IP and a TCP header: a
+packet that has the first two has what is asked for in the third."""
+
+
+_SHORTEST: Final = 42
+"""Bytes that nearly all frames have: those of an ARP packet, or of a UDP packet without data. To
+ask whether a packet has so many takes less than to ask whether that matters."""
 
 
 class Expected:
-    """Loads that most packets have, for which there is one check instead of one for each.
+    """Loads that packets have for which they are reached, with one check instead of one for each.
 
     Where it does not hold, what was written with it means nothing, and all is done again with every
-    check. Packets for which that is so must be rare.
+    check. Packets for which that is so must be rare: they have been cut.
 
     Attributes:
         instead: The label of the block that does it again.
     """
 
-    def __init__(self, instead: str) -> None:
+    def __init__(self, text: Text, instead: str) -> None:
+        """Begin with nothing expected."""
         self.instead = instead
+        self._text = text
         self._ends: dict[str, int] = {}
+        self._reached: dict[str, str] = {}
 
-    def add(self, index: str, end: int) -> None:
-        """Expect the packet to have `end` bytes behind those of an index, a value of 32 bits."""
+    def add(self, index: str, end: int, reached: str) -> None:
+        """Expect the packet to have `end` bytes behind those of an index, a value of 32 bits.
+
+        Args:
+            index: The index.
+            end: How many bytes.
+            reached: The bit that says whether control comes to what loads them.
+        """
         self._ends[index] = max(end, self._ends.get(index, 0))
+        self._reached[index] = self._text.either(self._reached.get(index, FALSE), reached)
 
-    def write(self, text: Text, captured: str) -> str:
+    def write(self, captured: str) -> str:
         """Write whether a packet with so many bytes has all that is expected; return the bit."""
-        bit = TRUE
+        text, bit = self._text, TRUE
         for index, behind in self._ends.items():
             end = text.value(f"add i64 {text.value(f'zext i32 {index} to i64')}, {behind}")
-            bit = text.both(bit, text.value(f"icmp ule i64 {end}, {captured}"))
+            fits = text.value(f"icmp ule i64 {end}, {captured}")
+            reached = self._reached[index]
+            bit = text.both(bit, fits if reached == TRUE else text.either(fits, text.not_(reached)))
         return bit
 
 
@@ -118,8 +135,8 @@ class Flow(ABC):
     def guard(self, condition: str) -> None:
         """End the filter without a match unless `condition` holds."""
 
-    def expects(self, index: str, end: int) -> bool:
-        """Return whether a load that ends `end` bytes behind an index needs no guard here."""
+    def expect(self, index: str, end: int) -> bool:
+        """Return whether a load that ends `end` bytes behind an index will be checked later."""
         del index, end
         return False
 
@@ -281,12 +298,13 @@ class Conditions(Flow):
         """Add to the present condition."""
         self._here = self.text.both(self._here, condition)
 
-    def expects(self, index: str, end: int) -> bool:
+    def expect(self, index: str, end: int) -> bool:
         """Let a load near the packet's start be checked together with others."""
         near = end <= _EXPECTED_BEHIND and self.text.most(index) <= _LONGEST_INDEX
         if self._expected is None or not near:
             return False
-        self._expected.add(index, end)
+        certain = self.text.most(index) + end <= _SHORTEST
+        self._expected.add(index, end, TRUE if certain else self._here)
         return True
 
     def guarded(self, condition: str, kind: str, number: str, instead: str) -> str:
@@ -302,9 +320,13 @@ class Conditions(Flow):
         """Do nothing: what is not added does not match."""
 
     def _select(self, arrivals: Sequence[Arrival], values: Sequence[str]) -> str:
-        chosen = values[0]
+        # What no way leads to has the first: the length of its header, if it has one, and not that
+        # of another protocol, which is a constant and might lie behind a short packet.
+        (_, chosen), *others = sorted(
+            zip(arrivals, values, strict=True), key=lambda way: way[1].isdecimal()
+        )
         most = max(map(self.text.most, values))
-        for arrival, value in zip(arrivals[1:], values[1:], strict=True):
+        for arrival, value in others:
             if value != chosen:
                 choice = f"select i1 {arrival.way}, i32 {value}, i32 {chosen}"
                 chosen = self.text.value(choice, most=most)

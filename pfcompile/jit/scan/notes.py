@@ -54,6 +54,10 @@ def matches_word(number: int) -> str:
     return f"matches_{number}"
 
 
+_HALF: Final = 32
+"""Bits of half a word."""
+
+
 class Matched(NamedTuple):
     """How many packets have matched in one call, and their captured bytes.
 
@@ -68,16 +72,12 @@ class Matched(NamedTuple):
     @classmethod
     def of(cls, word: int) -> Self:
         """Return what a word says."""
-        return cls(word >> _HALF, word & ~(-1 << _HALF))
+        return cls(*divmod(word, 1 << _HALF))
 
     @property
     def word(self) -> int:
         """The word that says it."""
         return self.packets << _HALF | self.bytes
-
-
-_HALF: Final = 32
-"""Bits of half a word."""
 
 
 class Note(ABC):

@@ -143,7 +143,7 @@ class Scan:
         self._given = [self._indexes[word] for word in _GIVEN]
         self._set(MEMMOVE, _memmove())
         self._extent = 0
-        # What the words of matches had before the last call.
+        # Up to the last call; what that has added is in the words of matches.
         self._before = [Matched(0, 0)] * filters
         self._outputs = [_Memory(f"out_{n}") for n in range(filters)] if wanted.copies else []
         self._rows = _Memory("row")
@@ -168,8 +168,9 @@ class Scan:
         self.memory = memory.memory
         if self._scanner is None:
             return memory.start, memory.end, memory.base
-        if memory.end + reads.wanted >= _MOST_IN_A_CALL:
-            raise InternalError(f"a scan of {memory.end + reads.wanted} bytes in one call")
+        size = memory.end - memory.start + reads.wanted
+        if size >= _MOST_IN_A_CALL:
+            raise InternalError(f"a scan of {size} bytes in one call")
         self._take_matches()
         left = min(max(limit - self._before[0].packets, 0), _MOST_IN_A_CALL - 1)
         words = (
@@ -181,7 +182,7 @@ class Scan:
         for index, word in zip(self._given, words, strict=True):
             state[index] = word
         for each in self._memories:
-            self._make_room(each, memory.end - memory.start + reads.wanted)
+            self._make_room(each, size)
         block = ctypes.c_char.from_buffer(memory.memory)
         self._scanner.function(ctypes.addressof(block), ctypes.addressof(state))
         del block  # which keeps the memory from being resized

@@ -46,7 +46,7 @@ flows as long at 16, 1.3 times as long at 30 and 1.9 times at 39.
 
 USUAL_LENGTH: Final = 64
 """Loads that end here or before are checked at once. Most packets are at least so long as the
-filter's loads of headers reach; what a filter loads beyond this it checks for itself."""
+filter's loads of headers reach; what a filter loads beyond this it checks when it comes to it."""
 
 
 def state_words(layout: Layout, wanted: Wanted, filters: int) -> tuple[str, ...]:
@@ -189,7 +189,7 @@ class _Verdicts:
         # What is expected and does not hold is for the block with all checks; but what has counted
         # a packet would count it there again.
         counts = any(isinstance(each, Counting) for each in filters)
-        expected = Expected(f"short.{number}") if known and not counts else None
+        expected = Expected(text, f"short.{number}") if known and not counts else None
         bits = [
             self._fastest(each, known, f"usual.{number}.{index}", expected)
             for index, each in enumerate(filters)
@@ -200,7 +200,7 @@ class _Verdicts:
 
     def _go_on(self, label: str, expected: Expected | None) -> None:
         """Leave the present block for another, or for that where what was expected is checked."""
-        fits = TRUE if expected is None else expected.write(self._text, self._packet.captured)
+        fits = TRUE if expected is None else expected.write(self._packet.captured)
         if expected is None or fits == TRUE:
             self._text.act(f"br label %{label}")
         else:
@@ -258,7 +258,7 @@ class _Verdicts:
         found = []
         for number, way in enumerate((tags.then, tags.otherwise)):
             text.begin(f"{name}.{number}.way")
-            of_the_way = None if expected is None else Expected(expected.instead)
+            of_the_way = None if expected is None else Expected(text, expected.instead)
             bit = self._part(program, Begin(way, registers), f"{name}.{number}", of_the_way)
             found.append(f"[{bit}, %{text.label}]")
             self._go_on(f"{name}.ways", of_the_way)
