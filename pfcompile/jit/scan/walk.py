@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from pfcompile.jit.scan.records import Record
     from pfcompile.jit.scan.text import Text
 
-MOST_CONDITIONS: Final = 32
+MOST_CONDITIONS: Final = 40
 """Programs up to this length, look-ups counted as one, are written without branches.
 
-Measured with nine filters on packets in random order and in flows of eight packets: on random ones
-conditions took 0.7 of the time of branches at 16 instructions, 0.9 at 30 and as long at 37; on
-flows as long at 16, 1.3 times as long at 30 and 1.9 times at 39.
+Measured with 16 filters on packets in random order and in flows of eight packets: on random ones
+conditions took 0.3 to 0.9 of the time of branches at 16 to 31 instructions, 0.5 to 0.7 at 33 to 39
+and 0.7 to 2.1 at 46 and 48; on flows 0.9 to 1.3 times at 16 to 31, 1.1 to 1.9 at 33 to 39 and 1.7
+to 2.6 at 46 and 48. 0.9 was a filter whose first test most packets fail.
 """
 
 USUAL_LENGTH: Final = 64
