@@ -77,8 +77,9 @@ class Took(NamedTuple):
 def race(capture: Capture, ways: Mapping[str, Way], repeat: int) -> dict[str, Took]:
     """Return what each way takes: all of them one after the other, and again, `repeat` times.
 
-    Before each round the file is read, since the page cache may have lost it. The first round does
-    not count.
+    Before each of them the file is read: the page cache may have lost it, and what is left of it in
+    the processor's caches depends on how long the one before has taken. The first round does not
+    count.
 
     Raises:
         SystemExit: A way counts otherwise than before.
@@ -86,9 +87,9 @@ def race(capture: Capture, ways: Mapping[str, Way], repeat: int) -> dict[str, To
     times: dict[str, list[float]] = {name: [] for name in ways}
     counts: dict[str, int | None] = {}
     for turn in range(repeat + 1):
-        read_through(capture.path)
         for name, way in ways.items():
             way.prepare()
+            read_through(capture.path)
             start = time.perf_counter()
             count = way.filtered()
             taken = time.perf_counter() - start

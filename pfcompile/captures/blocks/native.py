@@ -29,9 +29,9 @@ AHEAD: Final = 16 << 20
 """Bytes that are counted before anybody is told: the disk permitting, it takes two milliseconds."""
 
 
-KEPT_AHEAD: Final = 2 << 20
-"""Bytes that are walked before what is kept of them is handed on: with half a megabyte, writing
-takes a quarter longer."""
+KEPT_AHEAD: Final = 8 << 20
+"""Bytes that are walked before what is kept of them is handed on. Writing half of small packets to
+/dev/null took a sixth longer with 2 MB, with two threads half as long again; with 16 MB as long."""
 
 
 @dataclass(frozen=True, slots=True)
