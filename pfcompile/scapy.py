@@ -21,7 +21,8 @@ from pfcompile import compiler
 from pfcompile.errors import FilterError, MissingExtraError
 from pfcompile.kernel.hardware_types import capture_link_type
 from pfcompile.kernel.interfaces import find_interface, ipv4_netmask
-from pfcompile.kernel.packet_socket import MAX_SNAPLEN, PacketSocket
+from pfcompile.kernel.opening import MAX_SNAPLEN
+from pfcompile.kernel.packet_socket import PacketSocket
 
 try:
     # All of it, since each layer enters itself into conf.l2types as it is loaded.

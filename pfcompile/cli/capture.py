@@ -30,7 +30,9 @@ from pfcompile.errors import PfcompileError
 from pfcompile.kernel.blocks import RecordFormat
 from pfcompile.kernel.hardware_types import capture_link_type
 from pfcompile.kernel.interfaces import ANY_INTERFACE, find_interface, interfaces
-from pfcompile.kernel.ring import DEFAULT_BUFFER_BYTES, MAX_SNAPLEN, Direction
+from pfcompile.kernel.opening import MAX_SNAPLEN
+from pfcompile.kernel.ring import DEFAULT_BUFFER_BYTES
+from pfcompile.kernel.ring_programs import Direction
 
 _KIBIBYTE: Final = 1024
 _FILE_TIMEOUT_MS: Final = 1000

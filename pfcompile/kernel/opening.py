@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pfcompile.errors import KernelError
     from pfcompile.kernel.interfaces import Interface
 
+MAX_SNAPLEN: Final = 262144
+"""The most bytes of a packet that are kept, and how many are when nobody says, as in tcpdump."""
+
 TAG_OFFSETS: Final = {1: 12, 113: 14}
 """Where a VLAN tag goes that the kernel took out, by DLT: before the EtherType. Other link types
 get none back, as in libpcap."""

@@ -35,6 +35,7 @@ from pfcompile.kernel.abi import (
 from pfcompile.kernel.hardware_types import ARPHRD_LOOPBACK, capture_link_type, cooked_header
 from pfcompile.kernel.interfaces import ANY, Interface, find_interface, interface_index
 from pfcompile.kernel.opening import (
+    MAX_SNAPLEN,
     TAG_OFFSETS,
     Statistics,
     bind,
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pfcompile.facts.link_types import LinkType
-
-MAX_SNAPLEN: Final = 262144
-"""The most bytes of a packet that are kept, and how many are when nobody says, as in tcpdump."""
 
 DEFAULT_BUFFER_BYTES: Final = 8 << 20
 """The queue that the kernel keeps. It charges a small packet with nearly 1 KB, so that this holds

@@ -19,13 +19,10 @@ import socket
 import struct
 import threading
 import time
-from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, Ancillary, Instruction, Op
 from pfcompile.errors import KernelError
-from pfcompile.facts.kernel_offsets import ANCILLARY_BASE
-from pfcompile.kernel import cooked, socket_filter
+from pfcompile.kernel import socket_filter
 from pfcompile.kernel.abi import (
     BLOCK_STATUS,
     PACKET_FANOUT,
@@ -53,15 +50,14 @@ from pfcompile.kernel.opening import (
     open_socket,
 )
 from pfcompile.kernel.refusals import Operation, refused
+from pfcompile.kernel.ring_programs import ACCEPT, REJECT, Direction, directed, for_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from pfcompile.cbpf.isa import Instruction
     from pfcompile.facts.link_types import LinkType
-
-MAX_SNAPLEN: Final = 262144
-"""The most bytes of a packet that are kept, and how many are when nobody says, as in tcpdump."""
 
 DEFAULT_BUFFER_BYTES: Final = 16 << 20
 """The ring's size. It takes up a burst of 100,000 small packets, for as long as a reader that
@@ -80,28 +76,13 @@ _LEAST_SECONDS: Final = 0.32
 _FRAME_BYTES: Final = 2048
 """The kernel wants a number here and does not use it, in this version."""
 
-_REJECT: Final = (Instruction(Op.RET_K, 0, 0, 0),)
-_ACCEPT: Final = (Instruction(Op.RET_K, 0, 0, MAX_SNAPLEN),)
-
 _COUNT: Final = struct.Struct("@I")
-
-_EXPANSION: Final = 12
-"""So many of its own instructions the kernel makes of one, at most (bpf_convert_filter)."""
-_LEAST_OPTMEM: Final = 1 << 18
 
 _SETTLED_SECONDS: Final = 1
 """So long after the kernel has begun to filter, what another processor has let in is over."""
 
 _PATIENCE: Final = 4
 """A block under way is handed over within two timeouts; nobody waits for longer than this many."""
-
-
-class Direction(Enum):
-    """Which packets are captured, by the words of tcpdump's -Q."""
-
-    BOTH = "inout"
-    IN = "in"
-    OUT = "out"
 
 
 class Block(NamedTuple):
@@ -218,7 +199,7 @@ class Ring:
             if fanout is None:
                 self.exchange(instructions)
             else:
-                socket_filter.attach(_REJECT, self._socket)
+                socket_filter.attach(REJECT, self._socket)
             bind(self._socket, self.interface)
             if fanout is not None:
                 self._join(fanout)
@@ -274,7 +255,7 @@ class Ring:
             self._exchange(instructions)
 
     def _exchange(self, instructions: Sequence[Instruction]) -> None:
-        program, reason = self._for_kernel(instructions)
+        program, reason = for_kernel(instructions, self.header, self._direction)
         if program is not None:
             try:
                 socket_filter.attach(program, self._socket)
@@ -288,7 +269,7 @@ class Ring:
         # First the reader filters, then the kernel no longer does.
         self.user_filter, self.user_reason = instructions, reason
         self._leaves_user_filter_at = None
-        socket_filter.attach(self._directed(_ACCEPT), self._socket)
+        socket_filter.attach(directed(ACCEPT, self._direction), self._socket)
         if program is None:
             return
         try:  # where there was room for one program, but not for two
@@ -360,7 +341,7 @@ class Ring:
 
     def end(self) -> None:
         """Let nothing more in; what is in the ring can still be taken."""
-        socket_filter.attach(_REJECT, self._socket)
+        socket_filter.attach(REJECT, self._socket)
         self._ends_at = time.monotonic() + self.timeout * _PATIENCE
         self._is_still = wait_for_handlers()
 
@@ -453,32 +434,6 @@ class Ring:
         except OSError as error:
             raise refused(Operation.FANOUT, error, self.interface.name) from error
 
-    def _for_kernel(
-        self, instructions: Sequence[Instruction]
-    ) -> tuple[Sequence[Instruction] | None, str]:
-        """Return what of a program the kernel can run, and why not, where it is nothing."""
-        shown: Sequence[Instruction] | None = instructions
-        if self.header is not None:
-            shown = cooked.for_kernel(instructions, self.header)
-        if shown is None:
-            return None, "the kernel does not show a filter all of the cooked header"
-        program = self._directed(shown)
-        if len(program) > MAX_INSTRUCTIONS:
-            return None, f"it has more than {MAX_INSTRUCTIONS} instructions"
-        return program, ""
-
-    def _directed(self, program: Sequence[Instruction]) -> Sequence[Instruction]:
-        """Return a program that takes only what leaves, if that is wanted."""
-        if self._direction is not Direction.OUT:
-            return program
-        return (
-            Instruction(Op.LD_W_ABS, 0, 0, ANCILLARY_BASE + Ancillary.PKTTYPE),
-            Instruction(Op.JEQ_K, 1, 0, socket.PACKET_OUTGOING),
-            Instruction(Op.RET_K, 0, 0, 0),
-            Instruction(Op.LD_IMM, 0, 0, 0),
-            *program,
-        )
-
     def _kernel_filters(self, instructions: Sequence[Instruction]) -> None:
         """Note that the kernel does it from now on, and what is unfiltered in the ring."""
         if self.user_filter is not None:
@@ -493,9 +448,3 @@ def _block_bytes(buffer_bytes: int, timeout_ms: int) -> int:
     while size < _MOST_BLOCK_BYTES and 2 * size * blocks <= buffer_bytes:
         size *= 2
     return size
-
-
-def sufficient_optmem(instructions: Sequence[Instruction]) -> int:
-    """Return a value of net.core.optmem_max with which a program can be attached, and exchanged."""
-    needed = 2 * 8 * _EXPANSION * len(instructions)
-    return max(_LEAST_OPTMEM, 1 << needed.bit_length())

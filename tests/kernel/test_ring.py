@@ -16,7 +16,8 @@ from pfcompile.errors import KernelError
 from pfcompile.kernel import socket_filter
 from pfcompile.kernel.blocks import packet_at
 from pfcompile.kernel.opening import open_socket
-from pfcompile.kernel.ring import Direction, Fanout, Ring, sufficient_optmem
+from pfcompile.kernel.ring import Fanout, Ring
+from pfcompile.kernel.ring_programs import Direction, sufficient_optmem
 from tests.generator.seed import SEED
 from tests.kernel.namespaces import LEFT, Pair, pair, raw_sender, udp
 from tests.kernel.programs import ACCEPT, REJECT, udp_to_port

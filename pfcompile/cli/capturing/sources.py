@@ -10,7 +10,8 @@ from pfcompile.errors import ProgramError
 from pfcompile.kernel.blocks import Copied, Copier, Limits, PythonCopier, Shape, Walk
 from pfcompile.kernel.hardware_types import capture_link_type
 from pfcompile.kernel.interfaces import find_interface, ipv4_netmask
-from pfcompile.kernel.ring import Direction, Fanout, Ring, sufficient_optmem
+from pfcompile.kernel.ring import Fanout, Ring
+from pfcompile.kernel.ring_programs import Direction, sufficient_optmem
 
 if TYPE_CHECKING:
     from pfcompile.kernel.blocks import Moved, Mover, RecordFormat, Wait
