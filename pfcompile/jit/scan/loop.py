@@ -20,6 +20,7 @@ knows how to tell what is wrong.
 from __future__ import annotations
 
 import platform
+import sys
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.captures.blocks.block import ROOM
@@ -230,7 +231,8 @@ def _fresh_registers() -> list[str]:
     register that is set to zero by `xor` waits for nothing (Intel 64 and IA-32 Architectures
     Optimization Reference Manual, "Dependency-Breaking Idioms" and "Partial Register Stalls").
     """
-    if platform.machine() not in {"x86_64", "AMD64"}:
+    # A process of 32 bits on such a machine has no such registers.
+    if platform.machine() not in {"x86_64", "AMD64"} or sys.maxsize < 1 << 32:
         return []
     code = "\\0A".join(f"xorl %{name}d, %{name}d" for name in _WRITTEN_IN_PART)
     clobbers = ",".join(f"~{{{name}}}" for name in (*_WRITTEN_IN_PART, "dirflag", "fpsr", "flags"))
