@@ -76,8 +76,8 @@ _OPTIONS: Final = (
         "--mmap",
         "mapped",
         is_flag=True,
-        help="Map files into memory instead of reading them (with -j 1): faster where packets are "
-        "small, slower where they are not, and fatal if a file is cut meanwhile.",
+        help="Map files into memory instead of reading them: faster where packets are small, "
+        "slower where they are not, and fatal if a file is cut meanwhile.",
     ),
     click.option(
         "--no-cache",
@@ -181,8 +181,6 @@ class Scan:
 
     def _check_usage(self, inputs: Sequence[Source], outputs: Sequence[str | None]) -> None:
         """Refuse what cannot be meant, before anything is opened for writing."""
-        if self.mapped and self.jobs > 1:
-            raise click.UsageError("--mmap is for one thread: leave out either it or -j")
         common.check_standard_input(*inputs)
         for output in outputs:
             if output is not None:

@@ -41,6 +41,7 @@ WAYS = (
     ("--engine", "native"),
     ("--engine", "native", "-j", "2"),
     ("--engine", "native", "--mmap"),
+    ("--engine", "native", "--mmap", "-j", "2"),
     ("--engine", "interp", "-j", "2"),
 )
 TEXTS = ("tcp", "udp or icmp", "", "tcp port 443", "arp or ip6", "greater 62")
@@ -153,8 +154,8 @@ def test_standard_input_and_output(tmp_path):
     assert [done.stdout, (tmp_path / "u").read_bytes()] == wanted
 
 
-def small_blocks(size, scans, limit):
-    return replace(native.manner_for(scans, limit), block_size=size)
+def small_blocks(size, scans, limit, **how):
+    return replace(native.manner_for(scans, limit, **how), block_size=size)
 
 
 @pytest.mark.parametrize("kind", ["pcap", "pcapng"])
@@ -164,8 +165,7 @@ def test_random_captures(tmp_path, monkeypatch, kind):
     make = random_pcap if kind == "pcap" else random_pcapng
     for _ in range(12):
         size = rng.choice((1, 50, 500, 5000))
-        for module in (parallel, parts):
-            monkeypatch.setattr(module, "manner_for", partial(small_blocks, size))
+        monkeypatch.setattr(parallel, "manner_for", partial(small_blocks, size))
         path = tmp_path / "in"
         path.write_bytes(make(rng, rng.randrange(1, 150)))
         texts = rng.sample(("greater 62", "less 61", "", "len & 1 = 1", "greater 9999"), 3)
@@ -312,7 +312,6 @@ def test_usage(tmp_path):
         (["-r", same, "tcp", "--write-format", "pcap"], "--write-format needs -w"),
         (["-r", same, "tcp", "-w", out, "--write-format", "snoop"], "'pcap', 'pcapng'"),
         (["-r", "-", "-r", "-", "tcp"], "standard input can be read only once"),
-        (["-r", same, "-j", "2", "--mmap", "tcp"], "--mmap is for one thread"),
         (["-r", same, "-c", "3", "tcp"], "-c"),
     ):
         assert said in refused(*arguments), arguments

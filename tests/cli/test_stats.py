@@ -47,6 +47,7 @@ WAYS = (
     ("--engine", "native"),
     ("--engine", "native", "-j", "2"),
     ("--engine", "native", "--mmap"),
+    ("--engine", "native", "--mmap", "-j", "2"),
     ("--engine", "interp", "-j", "2"),
 )
 ROUNDS = 40
@@ -323,7 +324,6 @@ def test_usage():
         (["--json", "tcp"], "--json needs --stats"),
         (["--json", "--stats", "--count"], "--json has the number of --count in it"),
         (["--stats", "-w", "-"], "would both write to standard output"),
-        (["--stats", "--mmap", "-j", "2"], "--mmap is for one thread"),
     ):
         assert said in in_process.refused("filter", "-r", ETHERNET, *arguments), arguments
 

@@ -75,11 +75,14 @@ class Block:
         self.memory: bytearray | mmap = bytearray()
         self._take(taken)
 
-    def map(self) -> None:
+    def map(self, stop: int | None = None) -> None:
         """Look at the file itself from now on, instead of reading it, but for its end.
 
         Of what is no file nothing changes. A process that looks at a place that the file no longer
         has, since somebody has cut it meanwhile, is ended by the system (SIGBUS, mmap(2)).
+
+        Args:
+            stop: As in `extend`.
         """
         descriptor = self._window.descriptor
         if descriptor is None:
@@ -93,12 +96,19 @@ class Block:
             self._mapped_to = size - self._slack
             self.memory = memory
             self.start = self.end = self.offset
-            self._map_on()
+            self._map_on(1, stop)
 
-    def _map_on(self) -> None:
+    def _map_on(self, needed: int, stop: int | None) -> None:
         assert self._mapped_to is not None
         self._window.announce(len(self))
-        self.end = min(self.end + MAPPED_AT_ONCE, self._mapped_to)
+        size = self._size_of_next(MAPPED_AT_ONCE, needed, stop)
+        self.end = min(self.end + size, self._mapped_to)
+
+    def _size_of_next(self, size: int, needed: int, stop: int | None) -> int:
+        """Return how many bytes to go on by: `size`, but no more than needed behind `stop`."""
+        if stop is None:
+            return size
+        return min(size, max(stop - self.offset, needed) - len(self))
 
     def _take(self, taken: bytes) -> None:
         """Have memory of our own, with some bytes in it."""
@@ -174,7 +184,7 @@ class Block:
         """
         if self._mapped_to is not None:
             while len(self) < needed and self.end < self._mapped_to:
-                self._map_on()
+                self._map_on(needed, stop)
             if len(self) >= needed:
                 return True
             self._mapped_to = None
@@ -183,10 +193,7 @@ class Block:
         self._let_go()
         self._carry()
         while self.end - self.start < needed:
-            size = self._size
-            if stop is not None:
-                missing = needed - len(self)
-                size = min(size, max(stop - self.offset - len(self), missing))
+            size = self._size_of_next(self._size, needed, stop)
             self._make_room(self.end + size)
             with memoryview(self.memory) as view:
                 count = self._window.read_into(view[self.end : self.end + size], len(self))

@@ -55,7 +55,7 @@ class Manner:
     mapped: bool = False
 
 
-def manner_for(scans: Scans | None, limit: int) -> Manner:
+def manner_for(scans: Scans | None, limit: int, *, mapped: bool = False) -> Manner:
     """Return how to walk what `scans` filters."""
     if scans is None:
         return Manner(limit)
@@ -64,7 +64,7 @@ def manner_for(scans: Scans | None, limit: int) -> Manner:
         ahead = KEPT_AHEAD
     if scans.wanted.rows is not Rows.NONE or limit != NO_LIMIT:
         ahead = 0
-    return Manner(limit, ahead=ahead, times=scans.wanted.times)
+    return Manner(limit, ahead=ahead, times=scans.wanted.times, mapped=mapped)
 
 
 def walk_pcap(
@@ -83,7 +83,7 @@ def walk_pcap(
     """
     block = Block(window, manner.block_size, SLACK)
     if manner.mapped:
-        block.map()
+        block.map(manner.stop)
     prefix = pcap.prefix_length(header)
     limit, stop = manner.limit, manner.stop
     teller = _Teller(scan, Structure(header=header), window.path, manner)
@@ -130,7 +130,7 @@ def walk_pcapng(
     state = pcapng.SectionState() if state is None else state
     block = Block(window, manner.block_size, SLACK)
     if manner.mapped:
-        block.map()
+        block.map(manner.stop)
     section = _Section.begun(window, scans, manner, state) if state.byte_order else None
     try:
         while True:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import TypeAlias
 
+    from pfcompile.captures.blocks.native import Manner
     from pfcompile.captures.blocks.scans import Counted, Scans, Tallied
     from pfcompile.captures.formats.records import Item
     from pfcompile.captures.sources.inputs import Source
@@ -62,7 +63,7 @@ def read_captures(
         jobs: How many threads scan.
         left: Tells how many matches of the first filter are wanted still.
         before_read: Called now and then with the number of bytes read so far, of all sources.
-        mapped: Whether one thread maps files into memory, instead of reading them.
+        mapped: Whether files are mapped into memory instead of read; see `Block.map`.
     """
     done = 0
 
@@ -72,13 +73,13 @@ def read_captures(
         before_read(done)
 
     if jobs > 1 and scans_for is not None and left() == NO_LIMIT:
-        with closing(_Ahead(jobs, scans_for)) as ahead:
+        with closing(_Ahead(jobs, scans_for, mapped=mapped)) as ahead:
             for planned in ahead.walk(sources):
                 yield planned.source, ahead.items(planned, partial(tell, done))
         return
     for source in sources:
         scans = None if scans_for is None else scans_for(source)
-        manner = replace(manner_for(scans, left()), mapped=mapped)
+        manner = manner_for(scans, left(), mapped=mapped)
         yield source, walk_source(source, scans, manner, partial(tell, done))
 
 
@@ -104,9 +105,12 @@ class _Planned:
 class _Ahead:
     """Sources that threads walk before they are asked for."""
 
-    def __init__(self, jobs: int, scans_for: Callable[[Source], Scans | None]) -> None:
+    def __init__(
+        self, jobs: int, scans_for: Callable[[Source], Scans | None], *, mapped: bool
+    ) -> None:
         self._crew = Crew(jobs)
         self._scans_for = scans_for
+        self._manner_for = partial(manner_for, limit=NO_LIMIT, mapped=mapped)
         self._planned: deque[_Planned] = deque()
 
     def walk(self, sources: Iterable[Source]) -> Iterator[_Planned]:
@@ -129,7 +133,7 @@ class _Ahead:
             # Told before the wait, so that what was found before is handed on.
             yield from planned.tasks[0].items(lambda: tell(planned.read))
         else:
-            yield from walk_source(planned.source, scans, manner_for(scans, NO_LIMIT), tell)
+            yield from walk_source(planned.source, scans, self._manner_for(scans), tell)
 
     def _parts(self, planned: _Planned, file: LargeFile, tell: Callable[[int], None]) -> Items:
         """Yield what a file is made of that was cut into parts."""
@@ -171,14 +175,14 @@ class _Ahead:
             planned.scans = scans = self._scans_for(source)
             if scans is None or not isinstance(source, (str, PathLike)) or source == STANDARD_INPUT:
                 return planned  # interpreting is no faster in threads; nor is reading a stream
-            planned.file = open_large(source, scans)
+            planned.file = open_large(source, scans, self._manner_for(scans))
         except PfcompileError as error:  # to be raised when it is this source's turn
             planned.tasks.append(
                 self._crew.add(Task(partial(_fail, error), _MAY_WAIT, is_short=True))
             )
             return planned
         if planned.file is None:
-            task = Task(partial(_walk_all, planned), _MAY_WAIT)
+            task = Task(partial(_walk_all, planned, self._manner_for(scans)), _MAY_WAIT)
             planned.tasks.append(self._crew.add(task))
         else:
             for start in planned.file.starts():
@@ -213,14 +217,13 @@ def _part(
         yield from walk_exactly(file, place, file.stop_of(start))
 
 
-def _walk_all(planned: _Planned) -> Items:
+def _walk_all(planned: _Planned, manner: Manner) -> Items:
     """Walk a whole source."""
-    scans = planned.scans
 
     def tell(count: int) -> None:
         planned.read = count
 
-    return _detached(walk_source(planned.source, scans, manner_for(scans, NO_LIMIT), tell))
+    return _detached(walk_source(planned.source, planned.scans, manner, tell))
 
 
 def _fail(error: PfcompileError) -> Iterator[Any]:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pfcompile.captures.blocks import native
 from pfcompile.captures.blocks.cutting import LOOKED_AT, find_start
-from pfcompile.captures.blocks.native import manner_for
-from pfcompile.captures.blocks.scans import NO_LIMIT, Structure
+from pfcompile.captures.blocks.scans import Structure
 from pfcompile.captures.formats import pcap, pcapng
 from pfcompile.captures.formats.pcapng import SectionState
 from pfcompile.captures.sources.inputs import local_path, name_of
@@ -26,6 +25,7 @@ from pfcompile.errors import CaptureError, InternalError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pfcompile.captures.blocks.native import Manner
     from pfcompile.captures.blocks.scans import Scans
     from pfcompile.captures.formats.records import Item
     from pfcompile.captures.sources.inputs import Source
@@ -63,6 +63,7 @@ class LargeFile:
         start: Where the first packet's record starts.
         structure: What its records need to be read.
         scans: What filters it.
+        manner: How it is walked, but for where a part stops.
     """
 
     path: str
@@ -72,6 +73,7 @@ class LargeFile:
     start: int
     structure: Structure
     scans: Scans
+    manner: Manner
 
     @property
     def part(self) -> int:
@@ -112,7 +114,7 @@ def _find_start(file: LargeFile, start: int) -> int | None:
 def walk_exactly(file: LargeFile, place: Ended, stop: int | None) -> Iterator[Any]:
     """Walk a file from the start of a record on; yields at last where that has ended."""
     window = Window(FileRange(file.descriptor, place.offset), file.path, start=place.offset)
-    manner = replace(manner_for(file.scans, NO_LIMIT), stop=stop)
+    manner = replace(file.manner, stop=stop)
     section = deepcopy(place.section)
     header = file.structure.header
     if header is not None:
@@ -126,8 +128,13 @@ def walk_exactly(file: LargeFile, place: Ended, stop: int | None) -> Iterator[An
     yield Ended(window.offset, section)
 
 
-def open_large(source: Source, scans: Scans) -> LargeFile | None:
+def open_large(source: Source, scans: Scans, manner: Manner) -> LargeFile | None:
     """Return a file that is worth cutting, opened; None for every other source.
+
+    Args:
+        source: The source.
+        scans: What filters it.
+        manner: How to walk it.
 
     Raises:
         FilterError: The expression is wrong for its link type.
@@ -145,14 +152,16 @@ def open_large(source: Source, scans: Scans) -> LargeFile | None:
     try:
         found = os.fstat(descriptor)
         if found.st_size >= 2 * PART:
-            file = _opened(name_of(source), descriptor, found.st_size, scans)
+            file = _opened(name_of(source), descriptor, found.st_size, scans, manner)
     finally:
         if file is None:
             os.close(descriptor)
     return file
 
 
-def _opened(path: str, descriptor: int, size: int, scans: Scans) -> LargeFile | None:
+def _opened(
+    path: str, descriptor: int, size: int, scans: Scans, manner: Manner
+) -> LargeFile | None:
     """Return a file whose beginning has been read; None where it is no good capture."""
     window = Window(FileRange(descriptor, 0), path)
     try:
@@ -174,7 +183,7 @@ def _opened(path: str, descriptor: int, size: int, scans: Scans) -> LargeFile | 
             return None
     except CaptureError:
         return None
-    return LargeFile(path, descriptor, size, head, window.offset, structure, scans)
+    return LargeFile(path, descriptor, size, head, window.offset, structure, scans, manner)
 
 
 def _blocks_before_packets(window: Window, state: SectionState) -> Iterator[Item]:

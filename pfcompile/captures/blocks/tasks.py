@@ -77,7 +77,13 @@ class Task:
                 self._over = True
                 return
             if isinstance(item, _Error):
-                raise item.error
+                error = item.error
+                try:
+                    raise error
+                finally:
+                    # Else the error would keep this frame, which keeps it, and what is open in
+                    # others that it has come through.
+                    del item, error
             yield item
 
     def cancel(self) -> None:

@@ -94,7 +94,7 @@ carry:
   %wanted.carried = sub i64 %wanted, %read
   br i1 %got, label %block.start, label %out"""
 
-_AHEAD: Final = 1024
+_AHEAD: Final = 4096
 """So far ahead of a record memory is asked for: some small packets, which are in the second-level
 cache and take its latency else, since a header's place is known only from the one before."""
 

@@ -88,12 +88,11 @@ def cut(monkeypatch):
     manner_for = native.manner_for
 
     def sized(part: int, *, block_size: int = 1000, looked_at: int = 512 * 1024) -> None:
-        def manner(scans, limit):
-            return replace(manner_for(scans, limit), block_size=block_size)
+        def manner(scans, limit, *, mapped):
+            return replace(manner_for(scans, limit, mapped=mapped), block_size=block_size)
 
         monkeypatch.setattr(parts, "PART", part)
         monkeypatch.setattr(parts, "LOOKED_AT", looked_at)
-        monkeypatch.setattr(parts, "manner_for", manner)
         monkeypatch.setattr(parallel, "manner_for", manner)
 
     return sized

@@ -87,7 +87,13 @@ class Outcome:
 
 
 def outcome(
-    sources, jobs=1, engine=Engine.NATIVE, limit=None, made=compiled, complain=pytest.fail
+    sources,
+    jobs=1,
+    engine=Engine.NATIVE,
+    limit=None,
+    made=compiled,
+    complain=pytest.fail,
+    mapped=False,
 ) -> Outcome:
     """Filter some captures, paths or the contents of streams."""
     programs = Programs(
@@ -97,7 +103,7 @@ def outcome(
         complain=complain,
     )
     tally, taken, found = Tally(extents=Extents()), Taken(), Outcome()
-    plan = Plan(limit, jobs, programs.scans)
+    plan = Plan(limit, jobs, programs.scans, mapped=mapped)
     try:
         filter_captures(
             [BytesIO(each) if isinstance(each, bytes) else each for each in sources],

@@ -219,8 +219,8 @@ def test_files_that_are_cut_while_they_are_read(tmp_path, cut, monkeypatch):
 
     for left in (100_000, 24, 0, len(content) + 1):
 
-        def shrink(source, scans, left=left):
-            file = opened(source, scans)
+        def shrink(source, *given, left=left):
+            file = opened(source, *given)
             os.truncate(source, left)
             return file
 
