@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.generate import generate, measure
 from pfcompile.cbpf.isa import MAX_INSTRUCTIONS, Instruction, Op
@@ -117,8 +116,7 @@ def compile(  # noqa: A001 - the interface's word, as in `re.compile`
     return Program(instructions, options.dlt, snaplen, text, optimize, netmask=kept)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     text: str
     options: Options
     snaplen: int

@@ -7,7 +7,6 @@ read these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, Flag, IntEnum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -146,8 +145,7 @@ class Place(Flag):
     METADATA = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """All there is to know about one operation.
 
     Attributes:
@@ -282,8 +280,7 @@ class Ancillary(IntEnum):
     VLAN_TPID = 60
 
 
-@dataclass(frozen=True, slots=True)
-class AncillaryWord:
+class AncillaryWord(NamedTuple):
     """One metadata word and its names.
 
     Attributes:

@@ -8,7 +8,7 @@ such a file is one task; so is what is compressed.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,7 @@ def _records(
     """Yield the records up to `stop`, or what a scan finds of them; return where the last ends."""
     scan = None if scans is None else scans.pcap(header)
     if scan is not None:
-        manner = replace(manner_for(scans, NO_LIMIT), stop=stop)
+        manner = manner_for(scans, NO_LIMIT)._replace(stop=stop)
         yield from native.walk_pcap(window, header, scan, manner)
         return window.offset
     ended = window.offset

@@ -6,8 +6,7 @@ Sources: pcap-filter(7); ITU-T I.361 and the ATM Forum's UNI 3.1 (reserved chann
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 TRAFFIC_OFFSET: Final = 0
 VPI_OFFSET: Final = 1
@@ -24,8 +23,7 @@ MAX_VPI: Final = 255
 MAX_VCI: Final = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class AtmChannel:
+class AtmChannel(NamedTuple):
     """A word of the language for traffic on reserved channels.
 
     Attributes:
@@ -61,8 +59,7 @@ RELEASE: Final = 0x4D
 RELEASE_COMPLETE: Final = 0x5A
 
 
-@dataclass(frozen=True, slots=True)
-class AtmMessages:
+class AtmMessages(NamedTuple):
     """A word of the language for signalling messages.
 
     Attributes:

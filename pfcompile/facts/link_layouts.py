@@ -9,9 +9,8 @@ its oddities included, since filters mean what they mean there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from pfcompile.facts import link_types
 
@@ -54,8 +53,7 @@ class Encoding(Enum):
     ONLY_ATALK = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class MaskedField:
+class MaskedField(NamedTuple):
     """`packet[offset:size] & mask == value`, or its contrary."""
 
     offset: int
@@ -65,8 +63,7 @@ class MaskedField:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LengthField:
+class LengthField(NamedTuple):
     """A header's length that is read from the packet.
 
     Attributes:
@@ -84,24 +81,21 @@ class LengthField:
     otherwise: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class HardwareAddress:
+class HardwareAddress(NamedTuple):
     """Where the destination and source addresses stand, from the start of the link header."""
 
     destination: int
     source: int
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+class Direction(NamedTuple):
     """How the header tells received packets from sent ones."""
 
     inbound: MaskedField
     outbound: MaskedField
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLayout:
+class LinkLayout(NamedTuple):
     """One link type.
 
     Attributes:
@@ -174,7 +168,7 @@ def _ethernet(dlt: int, type_field: int, takes: str, **other: object) -> LinkLay
         has_multicast=True,
         takes=frozenset(takes.split()),
     )
-    return replace(row, **other)  # type: ignore[arg-type]
+    return row._replace(**other)  # type: ignore[arg-type]
 
 
 def _token(dlt: int, header: int, destination: int, source: int, takes: str) -> LinkLayout:
@@ -227,7 +221,7 @@ def _arcnet(dlt: int, header: int) -> LinkLayout:
 
 def _ppp(dlt: int, type_field: int, **other: object) -> LinkLayout:
     row = LinkLayout(dlt, Encoding.PPP, type_field=type_field, payload=type_field + 2)
-    return replace(row, **other)  # type: ignore[arg-type]
+    return row._replace(**other)  # type: ignore[arg-type]
 
 
 def _juniper(dlt: int, payload: int, network: int = 0, no_snap: int = UNSET) -> LinkLayout:

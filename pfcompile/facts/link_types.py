@@ -11,11 +11,10 @@ savefiles that libpcap 1.10.6 writes and reads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LinkType:
+class LinkType(NamedTuple):
     """One named link type.
 
     Attributes:

@@ -5,8 +5,7 @@ Sources: the LLC address lists of IEEE 802.2 and RFC 1042; pcap-filter(7) for th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pfcompile.facts.rows import Number, by_name
 
@@ -47,8 +46,7 @@ IPX_RAW_802_3: Final = 0xFFFF
 """What a "raw 802.3" frame of Novell has where an LLC header would be: IPX's unused checksum."""
 
 
-@dataclass(frozen=True, slots=True)
-class LlcFrameType:
+class LlcFrameType(NamedTuple):
     """A type of frame that `llc NAME` asks for.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pfcompile.ir.arithmetic import WORD
@@ -54,6 +53,6 @@ def _starts(start: int | LengthField) -> tuple[Value, ...]:
     told = told_length(start)
     if start.align > 1:
         bits = ((1 << 8 * start.size) + start.align - 2).bit_length()
-        unaligned = told_length(replace(start, align=1))
+        unaligned = told_length(start._replace(align=1))
         return told, rounded_up(unaligned, start.align, (1 << bits) - 1)
     return (told,) if start.only_if is None else (told, const(start.otherwise))

@@ -5,8 +5,7 @@ Sources: RFC 791, 8200, 826 and 903 for where the addresses stand; IEEE 802.3 an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.facts import ethertypes, wlan
 from pfcompile.ir.arithmetic import WORD
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
     from pfcompile.lower.tries import Pattern
 
 
-@dataclass(frozen=True, slots=True)
-class AddressPair:
+class AddressPair(NamedTuple):
     """Where a protocol keeps its source and destination address."""
 
     ethertype: int

@@ -6,8 +6,7 @@ libpcap, of `a + b` only the tests of `a` count (quirk Q3 of docs/quirks.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from pfcompile.facts import ethertypes, ip_protocols
 from pfcompile.ir.arithmetic import ArithmeticOp
@@ -65,8 +64,7 @@ _BY_ZERO: Final = {
 _SHIFTS: Final = frozenset({ArithmeticOp.LSH, ArithmeticOp.RSH})
 
 
-@dataclass(frozen=True, slots=True)
-class Guarded:
+class Guarded(NamedTuple):
     """A value, and what must hold of the packet for it to mean anything."""
 
     value: Value

@@ -6,8 +6,7 @@ carries a `Frame` from left to right and replaces it where one of them stands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pfcompile.facts import link_layouts
 from pfcompile.ir.values import Const, add, const
@@ -27,8 +26,7 @@ ETHERNET = 1
 """The DLT values of what PPPoE, Geneve and VXLAN carry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """The headers as the next primitive sees them.
 
     Attributes:
@@ -74,8 +72,7 @@ class Frame:
         `moved` is how far a tag in the packet has moved things, where only the packet can tell.
         """
         tag = const(VLAN_TAG) if moved is None else moved
-        return replace(
-            self,
+        return self._replace(
             type_field=add(self.type_field, tag),
             payload=add(self.payload, tag),
             vlan_depth=self.vlan_depth + 1,
@@ -83,8 +80,7 @@ class Frame:
 
     def behind_mpls(self) -> Frame:
         """Return the frame to the right of an `mpls`."""
-        return replace(
-            self,
+        return self._replace(
             network=self.network + MPLS_LABEL,
             network_no_snap=self.network_no_snap + MPLS_LABEL,
             mpls_depth=self.mpls_depth + 1,
@@ -93,8 +89,7 @@ class Frame:
     def inside_pppoe(self) -> Frame:
         """Return the frame of the PPP packet that a PPPoE session carries (RFC 2516)."""
         start = add(self.network_header, const(6))
-        return replace(
-            self,
+        return self._replace(
             layout=link_layouts.layout(PPP),
             header=start,
             type_field=start,
@@ -106,8 +101,7 @@ class Frame:
 
     def inside_tunnel(self, header: Value, type_field: Value, payload: Value) -> Frame:
         """Return the frame that a Geneve or VXLAN packet carries."""
-        return replace(
-            self,
+        return self._replace(
             layout=link_layouts.layout(ETHERNET),
             header=header,
             type_field=type_field,
@@ -119,8 +113,7 @@ class Frame:
 
     def inside_lane(self) -> Frame:
         """Return the Ethernet frame that an ATM LAN emulation cell carries."""
-        return replace(
-            self,
+        return self._replace(
             layout=link_layouts.layout(ETHERNET),
             header=const(6),
             type_field=const(18),

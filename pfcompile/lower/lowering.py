@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.facts import ip_protocols, isis, link_protocols
 from pfcompile.facts.link_layouts import layout
@@ -289,8 +288,7 @@ def _is_qualified(node: tree.Expression) -> bool:
     return isinstance(node, tree.Qualified)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
+class _Listed(NamedTuple):
     """A list of values, or the negation of one."""
 
     values: ValueList

@@ -7,7 +7,6 @@ are as they stand in a packet, read big-endian.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pfcompile.errors import PfcompileError
@@ -36,8 +35,7 @@ class LookupRefused(PfcompileError):  # noqa: N818 -- what a user asked for, not
         super().__init__(f"{kind} '{name}' was not looked up: names are switched off")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """Addresses of a host: 32-bit and 128-bit numbers, each family ascending, none twice."""
 
     ipv4: tuple[int, ...] = ()
@@ -57,8 +55,7 @@ class Host:
         return cls(tuple(sorted(families[4])), tuple(sorted(families[16])))
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """Ports of a service, 0 to 65535; None where the protocol has no port of that name."""
 
     tcp: int | None = None

@@ -17,9 +17,8 @@ pays is counted.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
@@ -43,8 +42,7 @@ if TYPE_CHECKING:
     from pfcompile.passes.search import Cost
 
 
-@dataclass(frozen=True, slots=True)
-class _Demand:
+class _Demand(NamedTuple):
     """Bits that some bytes must have: `packet[base + offset : size] & mask == bits`.
 
     `on_yes` is the side of the block on which they have them.
@@ -72,8 +70,7 @@ def fuse_tests(graph: Graph, cost: Cost) -> Graph:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """A block to be rewritten: with another test, and perhaps with the next block taken in.
 
     Attributes:

@@ -22,9 +22,8 @@ Each block moves once, in one walk.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pfcompile.ir.arithmetic import WORD, ArithmeticOp
 from pfcompile.ir.comparison import Comparison
@@ -52,8 +51,7 @@ _Tests: TypeAlias = "list[tuple[Branch, bool]]"
 """Tests of a row, each with whether its way out is its yes side."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """Tests one after the other, each with a way out to one place.
 
     Attributes:

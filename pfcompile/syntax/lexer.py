@@ -9,9 +9,8 @@ Source: pcap-filter(7); libpcap 1.11's scanner as its behaviour shows it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from ply import lex
 
@@ -32,8 +31,7 @@ SYNTAX_ERROR: Final = "can't parse filter expression: syntax error"
 _NUMBER_LIMIT: Final = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class Lexeme:
+class Lexeme(NamedTuple):
     """What a token carries: its text, what it means, and where it stands."""
 
     text: str

@@ -7,9 +7,8 @@ run time they are only read, never checked against the grammar or written (a tes
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ply import yacc
 
@@ -19,8 +18,7 @@ from pfcompile.syntax.default_reductions import consistent_states
 from pfcompile.syntax.lexer import tokenize
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(NamedTuple):
     """A text that is not an expression: the error, and the operands that were whole before it.
 
     libpcap generates code while it parses, so an error in what one of those means comes first.

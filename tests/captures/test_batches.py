@@ -13,7 +13,6 @@ import sys
 import threading
 import tracemalloc
 import warnings
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def blocks(monkeypatch):
 
     def set_size(size):
         monkeypatch.setattr(
-            filtering, "manner_for", lambda *given: replace(manner_for(*given), block_size=size)
+            filtering, "manner_for", lambda *given: manner_for(*given)._replace(block_size=size)
         )
 
     return set_size

@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -155,7 +154,7 @@ def test_standard_input_and_output(tmp_path):
 
 
 def small_blocks(size, scans, limit, **how):
-    return replace(native.manner_for(scans, limit, **how), block_size=size)
+    return native.manner_for(scans, limit, **how)._replace(block_size=size)
 
 
 @pytest.mark.parametrize("kind", ["pcap", "pcapng"])

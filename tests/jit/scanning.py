@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from io import BytesIO, FileIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -158,7 +157,7 @@ class Filter:
         if interface.dlt not in self._dlts:
             self._dlts.append(interface.dlt)
         if scan.layout.filters < len(self._dlts):
-            scan.use(self._scanner(replace(scan.layout, filters=len(self._dlts))))
+            scan.use(self._scanner(scan.layout._replace(filters=len(self._dlts))))
         return self._dlts.index(interface.dlt)
 
     def _scan(self, layout) -> Scan:

@@ -6,7 +6,6 @@ import random
 import struct
 import sys
 import warnings
-from dataclasses import replace
 from io import BytesIO
 from itertools import product
 
@@ -69,7 +68,7 @@ def test_every_dialect(magic, order, version):
     # Version 2.3 has the lengths in either order, so that the smaller one is the captured.
     dialects = [header.dialect]
     if header.dialect.lengths == SMALLER_CAPTURED:
-        dialects += [replace(header.dialect, lengths=each) for each in (WIRE_FIRST, CAPTURED_FIRST)]
+        dialects += [header.dialect._replace(lengths=each) for each in (WIRE_FIRST, CAPTURED_FIRST)]
     records = []
     for number in range(100):
         data = rng.randbytes(rng.choice((0, 1, 14, 60, 90)))

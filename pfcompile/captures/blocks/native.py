@@ -6,9 +6,8 @@ damage are found in one way and told in one voice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pfcompile.captures.blocks.block import BLOCK_SIZE, Block
 from pfcompile.captures.blocks.scans import NO_LIMIT, SLACK, Counted, Rows, Run, Structure, Tallied
@@ -34,8 +33,7 @@ KEPT_AHEAD: Final = 8 << 20
 /dev/null took a sixth longer with 2 MB, with two threads half as long again; with 16 MB as long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(NamedTuple):
     """How a capture is walked.
 
     Attributes:
@@ -231,7 +229,7 @@ class _Section:
         """Return how to go on behind this section: with as many matches as are wanted still."""
         if self._manner.limit == NO_LIMIT:
             return self._manner
-        return replace(self._manner, limit=self._manner.limit - self.blocks.sums().matched[0])
+        return self._manner._replace(limit=self._manner.limit - self.blocks.sums().matched[0])
 
     def describe(self, interface: Interface) -> None:
         """Let the scan know of an interface, which has no filter yet."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
@@ -234,4 +234,4 @@ def _fail(error: PfcompileError) -> Iterator[Any]:
 def _detached(items: Iterator[Any]) -> Iterator[Any]:
     """Yield items that stay valid."""
     for item in items:
-        yield replace(item, scan=item.scan.detached()) if isinstance(item, Run) else item
+        yield item._replace(scan=item.scan.detached()) if isinstance(item, Run) else item

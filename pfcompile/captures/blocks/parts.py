@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from copy import deepcopy
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pfcompile.captures.blocks import native
@@ -51,8 +50,7 @@ class Ended(NamedTuple):
     section: SectionState | None
 
 
-@dataclass(frozen=True, slots=True)
-class LargeFile:
+class LargeFile(NamedTuple):
     """A large file that is open.
 
     Attributes:
@@ -114,7 +112,7 @@ def _find_start(file: LargeFile, start: int) -> int | None:
 def walk_exactly(file: LargeFile, place: Ended, stop: int | None) -> Iterator[Any]:
     """Walk a file from the start of a record on; yields at last where that has ended."""
     window = Window(FileRange(file.descriptor, place.offset), file.path, start=place.offset)
-    manner = replace(file.manner, stop=stop)
+    manner = file.manner._replace(stop=stop)
     section = deepcopy(place.section)
     header = file.structure.header
     if header is not None:

@@ -5,7 +5,6 @@ They are given from above (`jit/scan`): here is only what they promise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from io import BytesIO
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -46,8 +45,7 @@ class Rows(Enum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a scan is to find beside the sums.
 
     Attributes:
@@ -100,8 +98,7 @@ class Extent(NamedTuple):
     last: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """What a scan has counted of an interface.
 
     Attributes:
@@ -119,8 +116,7 @@ class Counted:
     matched: Extent
 
 
-@dataclass(frozen=True, slots=True)
-class Tallied:
+class Tallied(NamedTuple):
     """What a scan has counted in filters that count more than matches.
 
     Attributes:
@@ -246,8 +242,7 @@ class BlockScan(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Structure:
+class Structure(NamedTuple):
     """What is known of a file before its packets.
 
     Attributes:
@@ -297,8 +292,7 @@ class Kept(Protocol):
         """Return the same in memory that nobody else uses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """What the scan of some blocks kept and counted.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
 
 from pfcompile.captures.formats.limits import LARGEST_BLOCK, largest_packet
 from pfcompile.captures.formats.pcap import prefix_length
@@ -29,8 +28,7 @@ INTERFACE_WORDS: Final = (
 NO_FILTER: Final = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class PcapLayout:
+class PcapLayout(NamedTuple):
     """The records of a pcap file.
 
     Attributes:
@@ -60,8 +58,7 @@ class PcapLayout:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PcapngLayout:
+class PcapngLayout(NamedTuple):
     """The packet blocks of a pcapng section.
 
     Attributes:

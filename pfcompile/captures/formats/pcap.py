@@ -7,8 +7,7 @@ Kuznetzov record header) was checked against what libpcap 1.10 reads.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.captures.formats.limits import largest_packet
 from pfcompile.captures.formats.records import (
@@ -28,8 +27,7 @@ HEADER_LENGTH: Final = 24
 RECORD_HEADER_LENGTH: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Magic:
+class Magic(NamedTuple):
     """One magic number, in the byte order of the machine that wrote the file."""
 
     number: int

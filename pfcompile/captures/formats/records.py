@@ -55,8 +55,7 @@ class Interface:
         return self.offset_seconds * NANOSECONDS + ticks * NANOSECONDS // self.ticks_per_second
 
 
-@dataclass(frozen=True, slots=True)
-class PcapDialect:
+class PcapDialect(NamedTuple):
     """How the records of a pcap file are laid out.
 
     Attributes:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from itertools import islice
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.jit.scan.text import FALSE, TRUE
@@ -86,8 +86,7 @@ def _between(text: Text, number: str, low: int, high: int) -> str:
     return text.value(f"icmp ule i32 {number}, {high - low}")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """Up to 8 ranges, compared all at once.
 
     Attributes:
@@ -117,8 +116,7 @@ class Row:
         return _any(text, inside, self.width)
 
 
-@dataclass(frozen=True, slots=True)
-class Hash:
+class Hash(NamedTuple):
     """Single numbers in buckets.
 
     Attributes:

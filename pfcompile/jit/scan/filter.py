@@ -10,7 +10,6 @@ check some loads all at once (`Flow.expect`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
@@ -82,8 +81,7 @@ _TAGS: Final = frozenset(
 """EtherTypes that most packets of a capture have, or most have not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """The names of what a filter looks at.
 
     Attributes:
@@ -363,8 +361,7 @@ def _test(text: Text, row: Row, a: str, operand: str) -> str:
     return text.value(f"icmp {PREDICATES[row.comparison]} i32 {a}, {operand}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Operation:
+class _Operation(NamedTuple):
     """One instruction that is neither a jump nor a return, at its place."""
 
     flow: Flow
@@ -381,7 +378,7 @@ class _Operation:
             case Class.STX:
                 return self._stored(self.before.x)
             case Class.ALU:
-                return replace(self.before, a=self._computed())
+                return self.before._replace(a=self._computed())
             case Class.MISC:
                 return self._with(self.before.a if self._writes_x else self.before.x)
             case _:
@@ -395,13 +392,13 @@ class _Operation:
         """Return the registers with `number` in that which the instruction writes."""
         known = max(known, self.before.known)
         if self._writes_x:
-            return replace(self.before, x=number, known=known)
-        return replace(self.before, a=number, known=known)
+            return self.before._replace(x=number, known=known)
+        return self.before._replace(a=number, known=known)
 
     def _stored(self, number: str) -> Registers:
         k = self.instruction.k
         words = self.before.scratch
-        return replace(self.before, scratch=(*words[:k], number, *words[k + 1 :]))
+        return self.before._replace(scratch=(*words[:k], number, *words[k + 1 :]))
 
     def _computed(self) -> str:
         """Return A after an ALU operation."""

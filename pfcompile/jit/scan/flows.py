@@ -13,9 +13,8 @@ known. There are two manners of writing a way:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.cbpf.isa import SCRATCH_WORDS
 from pfcompile.jit.scan.text import FALSE, TRUE
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from pfcompile.jit.scan.text import Text
 
 
-@dataclass(frozen=True, slots=True)
-class Registers:
+class Registers(NamedTuple):
     """The filter's registers at one place, as names of 32-bit values.
 
     Attributes:
@@ -43,8 +41,7 @@ class Registers:
     known: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One way to an instruction.
 
     Attributes:
@@ -350,4 +347,4 @@ def _merged(
     if any(each.scratch != scratch for each in all_registers):
         words = zip(*(each.scratch for each in all_registers), strict=True)
         scratch = tuple(one(values) for values in words)
-    return replace(all_registers[0], a=a, x=x, scratch=scratch, known=known)
+    return all_registers[0]._replace(a=a, x=x, scratch=scratch, known=known)

@@ -12,8 +12,7 @@ Why each kind is sound:
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.ir.arithmetic import WORD
 
@@ -27,8 +26,7 @@ SMALL_BITMAP: Final = 8192
 """Bytes: for all numbers of 16 bits. Larger ones must be as small as what else there is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bitmap:
+class Bitmap(NamedTuple):
     """A bit for each number from `low` on, and a 0 behind the last.
 
     Attributes:
@@ -72,8 +70,7 @@ class Bitmap:
         return text.value(f"trunc i32 {text.value(f'lshr i32 {word}, {bit}')} to i1")
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A small number for each number up to some; the last one for all above.
 
     Attributes:

@@ -8,7 +8,6 @@ by the next.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pfcompile.captures.blocks.scans import ROW, Rows
@@ -34,8 +33,7 @@ OUTPUT_SLACK: Final = COPIED_AT_ONCE + _PIECE
 """Room that must be left behind what a block's copies can take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A record with its verdicts.
 
     Attributes:

@@ -16,8 +16,7 @@ Why each kind is sound:
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pfcompile.ir.arithmetic import WORD
 from pfcompile.jit.scan.compared import SIGN, repeated_number
@@ -39,8 +38,7 @@ _EVEN_BITS: Final = 0x55555555
 _ODD_BITS: Final = 0xAAAAAAAA
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
+class _Tree(NamedTuple):
     """Places in ascending order, for how many are at or below a number.
 
     Attributes:
@@ -100,8 +98,7 @@ def _filled(places: Sequence[int], nodes: int) -> array[int]:
     return words
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """Any ranges, by how many of their ends are at or below a number.
 
     Attributes:
@@ -132,8 +129,7 @@ class Ranked:
         return text.value(f"trunc i32 {text.value(f'lshr i32 {by_count}, {count}')} to i1")
 
 
-@dataclass(frozen=True, slots=True)
-class RankedNumbers:
+class RankedNumbers(NamedTuple):
     """Small numbers for ranges that cover all numbers.
 
     Attributes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
 
 from pfcompile.captures.formats import pcapng
 from pfcompile.captures.formats.layouts import INTERFACE_WORDS, PcapLayout, PcapngLayout
@@ -33,8 +33,7 @@ _FOR_THE_CALLER: Final = (
 """Blocks that the loop leaves alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """The names of what is known of a record in block `packet`.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final
 
@@ -143,7 +142,7 @@ class CaptureScans:
             known = dict(self._link_types)
         number = list(known).index(dlt)
         if scan.layout.filters <= number:
-            scanner = self._scanners.scanner(replace(scan.layout, filters=len(known)), known)
+            scanner = self._scanners.scanner(scan.layout._replace(filters=len(known)), known)
             if scanner is None:
                 return None
             scan.use(scanner)

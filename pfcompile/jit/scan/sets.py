@@ -35,8 +35,7 @@ chain costs a step for each comparison, and so does a tree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pfcompile.cbpf.isa import (
     ROW_OF,
@@ -85,8 +84,7 @@ _Computed: TypeAlias = tuple[Instruction, ...]
 """Instructions from a load on that have computed what is in A; none where that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(NamedTuple):
     """A region that one look-up can replace.
 
     Attributes:
@@ -140,8 +138,7 @@ def _computed_after(instruction: Instruction, before: _Computed) -> _Computed:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
+class _Region(NamedTuple):
     """What can be reached from an instruction by comparing A with constants.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -89,7 +89,7 @@ def cut(monkeypatch):
 
     def sized(part: int, *, block_size: int = 1000, looked_at: int = 512 * 1024) -> None:
         def manner(scans, limit, *, mapped):
-            return replace(manner_for(scans, limit, mapped=mapped), block_size=block_size)
+            return manner_for(scans, limit, mapped=mapped)._replace(block_size=block_size)
 
         monkeypatch.setattr(parts, "PART", part)
         monkeypatch.setattr(parts, "LOOKED_AT", looked_at)
