@@ -55,12 +55,16 @@ def scan(bench: Bench) -> None:
             f"{kind.name}: {capture}; ms",
             (
                 *("filter", "matches", "tcpdump --count", "tcpdump -w /dev/null", "libpcap loop"),
-                *("ours", "ours -j 2", "walking", "reading", "ours, ns a packet"),
+                *("ours", "ours -j 2", "--mmap", "--mmap -j 2", "walking", "reading"),
+                "ours, ns a packet",
             ),
         )
         ratios = Table(
             f"{kind.name}: times faster than tcpdump --count, and the time over that of reading",
-            ("filter", "libpcap loop", "ours", "ours -j 2", "over reading"),
+            (
+                *("filter", "libpcap loop", "ours", "ours -j 2", "--mmap", "--mmap -j 2"),
+                "over reading",
+            ),
         )
         for name, text in FILTERS.items():
             tell(f"scan: {kind.name}, {name}")
@@ -82,6 +86,8 @@ def scan_ways(bench: Bench, capture: Capture, text: str) -> dict[str, Way]:
         "loop": peers.counted(peers.looped(capture, text)),
         "ours": here(capture, filters),
         "two": here(capture, filters, jobs=2),
+        "mapped": here(capture, filters, mapped=True),
+        "mapped, two": here(capture, filters, jobs=2, mapped=True),
         "walking": walked(capture),
         "reading": read(capture),
     }
@@ -90,7 +96,10 @@ def scan_ways(bench: Bench, capture: Capture, text: str) -> dict[str, Way]:
 
 def _scan_times(capture: Capture, took: Mapping[str, Took]) -> list[str]:
     """Return a row of times behind the number of matches."""
-    names = ("tcpdump", "tcpdump -w", "loop", "ours", "two", "walking", "reading")
+    names = (
+        *("tcpdump", "tcpdump -w", "loop", "ours", "two", "mapped", "mapped, two"),
+        *("walking", "reading"),
+    )
     return [
         *(took[name].ms if name in took else "-" for name in names),
         f"{1e9 * took['ours'].seconds / capture.packets:.2f}",
@@ -107,6 +116,8 @@ def _scan_ratios(bench: Bench, kind: Kind, name: str, took: Mapping[str, Took]) 
         report.at_least(what, faster["loop"], None) if "loop" in faster else "-",
         report.at_least(f"{what}, over tcpdump", faster["ours"], target),
         report.at_least(f"{what}, -j 2 over tcpdump", faster["two"], kind.two_threads),
+        report.at_least(f"{what}, --mmap over tcpdump", faster["mapped"], None),
+        report.at_least(f"{what}, --mmap -j 2 over tcpdump", faster["mapped, two"], None),
         report.at_most(f"{what}, over reading", over, kind.over_reading, "x"),
     ]
 

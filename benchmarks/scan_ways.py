@@ -261,35 +261,35 @@ def ready(program: tuple[Instruction, ...]) -> Callable[[int, int], Program]:
     return lambda _dlt, _snaplen: made
 
 
-def tally_here(path: Path, filters: Programs, *, jobs: int = 1) -> Tally:
+def tally_here(path: Path, filters: Programs, *, jobs: int = 1, mapped: bool = False) -> Tally:
     """Return what is in a capture, counted in this process by the whole library.
 
     Raises:
         SystemExit: The capture is damaged.
     """
     tally = Tally()
-    plan = Plan(jobs=jobs, scans_for=filters.scans)
+    plan = Plan(jobs=jobs, scans_for=filters.scans, mapped=mapped)
     filtering.filter_captures(
         [str(path)], [Nowhere()], filters, tally=tally, on_damage=_damaged, plan=plan
     )
     return tally
 
 
-def count_here(capture: Capture, filters: Programs, *, jobs: int = 1) -> int:
+def count_here(capture: Capture, filters: Programs, *, jobs: int = 1, mapped: bool = False) -> int:
     """Return how many packets match, as `tally_here` counts them.
 
     Raises:
         SystemExit: The capture is damaged, or has another number of packets than it should.
     """
-    tally = tally_here(capture.path, filters, jobs=jobs)
+    tally = tally_here(capture.path, filters, jobs=jobs, mapped=mapped)
     if tally.packets != capture.packets:
         stop(f"{tally.packets} packets read of {capture.packets} in {capture.path}")
     return tally.matched
 
 
-def here(capture: Capture, filters: Programs, *, jobs: int = 1) -> Way:
+def here(capture: Capture, filters: Programs, *, jobs: int = 1, mapped: bool = False) -> Way:
     """Return the way of `count_here`."""
-    return Way(lambda: count_here(capture, filters, jobs=jobs))
+    return Way(lambda: count_here(capture, filters, jobs=jobs, mapped=mapped))
 
 
 def written_here(capture: Capture, filters: Programs, output: Path, *, jobs: int = 1) -> Way:

@@ -91,7 +91,7 @@ class Block:
         if size - self._slack > self.offset:
             try:
                 memory = mmap(descriptor, size, access=ACCESS_COPY)
-            except (OSError, ValueError):  # not every file can be mapped, but then it can be read
+            except (OSError, ValueError, OverflowError):  # what cannot be mapped can be read
                 return
             self._mapped_to = size - self._slack
             self.memory = memory
@@ -103,6 +103,8 @@ class Block:
         self._window.announce(len(self))
         size = self._size_of_next(MAPPED_AT_ONCE, needed, stop)
         self.end = min(self.end + size, self._mapped_to)
+        # Whoever goes on without this block reads from where it ends.
+        self._window.pass_over(0, read_to=self.offset + len(self))
 
     def _size_of_next(self, size: int, needed: int, stop: int | None) -> int:
         """Return how many bytes to go on by: `size`, but no more than needed behind `stop`."""
@@ -189,7 +191,6 @@ class Block:
                 return True
             self._mapped_to = None
             self._take(self.rest(len(self)))
-            self._window.pass_over(0, read_to=self.offset + len(self))
         self._let_go()
         self._carry()
         while self.end - self.start < needed:

@@ -95,8 +95,10 @@ carry:
   br i1 %got, label %block.start, label %out"""
 
 _AHEAD: Final = 4096
-"""So far ahead of a record memory is asked for: some small packets, which are in the second-level
-cache and take its latency else, since a header's place is known only from the one before."""
+"""So far ahead of a record memory is asked for, since a header's place is known only from the one
+before. What has been read is in the second-level cache, and there 1024 is as good; what is mapped
+comes from memory, and there 1024 and 2048 took up to a fifth and a tenth longer, and 8192 as long.
+"""
 
 _LINE: Final = 64
 """Bytes of a line of the cache."""

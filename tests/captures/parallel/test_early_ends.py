@@ -11,6 +11,7 @@ from io import BytesIO
 import pytest
 
 from pfcompile.captures.blocks import parallel
+from pfcompile.captures.blocks.scans import SLACK
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
 from pfcompile.captures.writer import open_writer
 from pfcompile.cbpf.isa import Instruction, Op
@@ -132,14 +133,17 @@ def test_a_link_type_that_does_not_exist(tmp_path, cut):
         assert found.counts[0] in {2000, 2500}
 
 
-def test_native_code_that_ends_in_the_middle(tmp_path, cut):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_native_code_that_ends_in_the_middle(tmp_path, cut, mapped):
     """A second link type whose program only the interpreter has: the first goes on all the same."""
     rng = random.Random(f"parallel-given-up-{SEED}")
     large = file_of(tmp_path, random_pcap(rng, 2000, dialect=DIALECTS[0]), "large")
     other = file_of(tmp_path, pcap([(0, 0, b"\x01", 1)] * 1000, link_word=113), "other")
     head = section() + interface() + interface(linktype=113)
-    packets = [enhanced(number=n // 500, data=bytes([n % 7])) for n in range(1000)]
+    packets = [enhanced(number=int(n > 500), data=bytes([n % 7])) for n in range(4000)]
     blocks = file_of(tmp_path, head + b"".join(packets), "blocks")
+    first = len(head + b"".join(packets[:501]))
+    assert blocks.stat().st_size - SLACK > first + (8 << 12), "parts behind that are mapped, too"
     cut(1 << 12)
     # Of two parts: both wait while it is found out that there is no code for the next capture.
     short = file_of(tmp_path, pcap([(n, n, bytes([n]) * 60, 60) for n in range(120)]), "short")
@@ -154,7 +158,7 @@ def test_native_code_that_ends_in_the_middle(tmp_path, cut):
     for sources in ([large, other, large], [blocks], [large, blocks, large], [short, other]):
         for jobs in (2, 3, 8):
             complaints.clear()
-            options = {"made": searching, "complain": complaints.append}
+            options = {"made": searching, "complain": complaints.append, "mapped": mapped}
             found = compare(sources, "given up", jobs=(jobs,), **options)
             assert found.error is None
             assert len(complaints) == 2
@@ -209,8 +213,9 @@ def test_files_that_cannot_be_read_in_the_middle(tmp_path, cut, monkeypatch, bac
         assert found.counts[0] > 9 + (len(content) - back - 5000) // 200
 
 
-def test_files_that_are_cut_while_they_are_read(tmp_path, cut, monkeypatch):
-    """What is left of them counts."""
+@pytest.mark.parametrize("mapped", [False, True])
+def test_files_that_are_cut_while_they_are_read(tmp_path, cut, monkeypatch, mapped):
+    """What is left of them counts; of those that are mapped, where they are cut before."""
     rng = random.Random(f"parallel-shrinking-{SEED}")
     content = random_pcap(rng, 2000, dialect=DIALECTS[0])
     path = file_of(tmp_path, content)
@@ -227,7 +232,7 @@ def test_files_that_are_cut_while_they_are_read(tmp_path, cut, monkeypatch):
         path.write_bytes(content)
         with monkeypatch.context() as patch:
             patch.setattr(parallel, "open_large", shrink)
-            found = outcome([path], 2)
+            found = outcome([path], 2, mapped=mapped)
         expected = outcome([pcap([]) + path.read_bytes()[24:]], engine=Engine.INTERP)
         assert found.counts == expected.counts
         assert len(found.damage) == len(expected.damage)

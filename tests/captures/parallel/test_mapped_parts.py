@@ -75,15 +75,15 @@ def test_guesses_that_are_wrong(tmp_path, cut, guesses, mapped):
     inner = pcap([(n, n, rng.randbytes(30), 60) for n in range(200)])[24:]
     packets = [
         (n, n, rng.randbytes(rng.randrange(9)) + inner[: rng.randrange(46 * 200)], 1 << 20)
-        for n in range(60)
+        for n in range(90)
     ]
     path = file_of(tmp_path, pcap(packets))
     for part in (1 << 11, 10_000, 1 << 16):
         cut(part)
         guesses.forget()
-        assert compare([path], f"part {part}", mapped=True).counts[0] == 60
+        assert compare([path], f"part {part}", mapped=True).counts[0] == 90
         assert guesses.again > 5
-    assert mapped
+    assert any(stop is not None for _, stop in mapped)
 
 
 @pytest.mark.parametrize("kind", KINDS)

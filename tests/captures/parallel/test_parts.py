@@ -131,7 +131,8 @@ def test_guesses_that_are_wrong_in_pcapng(tmp_path, cut, guesses):
         assert guesses.again >= wrong
 
 
-def test_records_longer_than_parts(tmp_path, cut, guesses):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_records_longer_than_parts(tmp_path, cut, guesses, mapped):
     """Parts in which no record starts; and beginnings that are not found."""
     rng = random.Random(f"parallel-long-{SEED}")
     lengths = (0, 10, 60, 5000, 20_000)
@@ -141,7 +142,8 @@ def test_records_longer_than_parts(tmp_path, cut, guesses):
         for looked_at in (400, 512 * 1024):
             cut(1 << 11, looked_at=looked_at)
             guesses.forget()
-            assert compare([path], f"looked at {looked_at}").counts[0] == 25
+            found = compare([path], f"looked at {looked_at}", mapped=mapped)
+            assert found.counts[0] == 25
             if looked_at == 400:
                 missed = sum(offset is None for _, offset in guesses.begun)
                 assert missed > len(guesses.begun) // 2
