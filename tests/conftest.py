@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from pfcompile.captures.blocks import block as block_module
 from pfcompile.facts.link_types import LINK_TYPES
 from tests.generator.productions import all_productions
 from tests.oracles.libpcap import Libpcap
@@ -23,6 +24,20 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def mapped(monkeypatch):
+    """What is mapped of files in this process: where that begins, and where it is to stop."""
+    made, real = [], block_module.Block.map
+
+    def mapping(block, stop=None):
+        real(block, stop)
+        if isinstance(block.memory, block_module.mmap):
+            made.append((block.offset, stop))
+
+    monkeypatch.setattr(block_module.Block, "map", mapping)
+    return made
 
 
 def pytest_collection_modifyitems(items):

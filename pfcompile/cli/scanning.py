@@ -75,8 +75,8 @@ _OPTIONS: Final = (
         "--mmap",
         "mapped",
         is_flag=True,
-        help="Map files into memory instead of reading them: faster where packets are small, "
-        "slower where they are not, and fatal if a file is cut meanwhile.",
+        help="Map files into memory instead of reading them: mostly faster, and fatal if a file is "
+        "cut meanwhile.",
     ),
     click.option(
         "--no-cache",

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from pfcompile.captures.blocks import block as block_module
 from tests.cli import in_process
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
@@ -450,26 +449,3 @@ def run_here(*arguments, at=None):
         at / each if at is not None and str(each).startswith("out.") else each for each in arguments
     ]
     return in_process.run("filter", *placed)
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_mapping(tmp_path, monkeypatch, jobs):
-    """Files are mapped where that is asked for, and else not."""
-    mapped, real = [], block_module.Block.map
-
-    def mapping(block, stop=None):
-        real(block, stop)
-        mapped.append(isinstance(block.memory, block_module.mmap))
-
-    monkeypatch.setattr(block_module.Block, "map", mapping)
-    source = tmp_path / "long.pcap"
-    source.write_bytes(ETHERNET.read_bytes() + ETHERNET.read_bytes()[24:] * 100)
-    said = []
-    for way in ((), ("--mmap",)):
-        assert not mapped
-        done = in_process.run(
-            *("filter", "-r", source, "--engine", "native", "-j", jobs, "--count", "tcp"), *way
-        )
-        said.append(done.stdout)
-    assert said[0] == said[1] == b"505 packets\n"
-    assert any(mapped)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pfcompile.captures.blocks import parts
 from pfcompile.captures.blocks.scans import Wanted
 from pfcompile.captures.extents import Extents
 from pfcompile.captures.filtering import Plan, Tally, filter_captures
@@ -42,6 +41,8 @@ MIXED = PCAPS / "mixed.pcapng"
 ETHERNET = PCAPS / "ethernet.pcap"
 RERUN = rerun("tests/cli/test_stats.py")
 
+pytestmark = pytest.mark.usefixtures("small_parts")
+
 WAYS = (
     ("--engine", "interp"),
     ("--engine", "native"),
@@ -54,12 +55,6 @@ ROUNDS = 40
 
 LONGER = "greater 62"
 """An expression for every link type, which is about the length on the wire."""
-
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch):
-    """Let threads cut small files, too."""
-    monkeypatch.setattr(parts, "PART", 2048)
 
 
 def run(*arguments, stdin=b""):

@@ -133,8 +133,8 @@ def test_a_link_type_that_does_not_exist(tmp_path, cut):
         assert found.counts[0] in {2000, 2500}
 
 
-@pytest.mark.parametrize("mapped", [False, True])
-def test_native_code_that_ends_in_the_middle(tmp_path, cut, mapped):
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_native_code_that_ends_in_the_middle(tmp_path, cut, mapped, is_mapped):
     """A second link type whose program only the interpreter has: the first goes on all the same."""
     rng = random.Random(f"parallel-given-up-{SEED}")
     large = file_of(tmp_path, random_pcap(rng, 2000, dialect=DIALECTS[0]), "large")
@@ -158,11 +158,12 @@ def test_native_code_that_ends_in_the_middle(tmp_path, cut, mapped):
     for sources in ([large, other, large], [blocks], [large, blocks, large], [short, other]):
         for jobs in (2, 3, 8):
             complaints.clear()
-            options = {"made": searching, "complain": complaints.append, "mapped": mapped}
+            options = {"made": searching, "complain": complaints.append, "mapped": is_mapped}
             found = compare(sources, "given up", jobs=(jobs,), **options)
             assert found.error is None
             assert len(complaints) == 2
             assert all("no native code" in each for each in complaints)
+    assert any(stop is not None for _, stop in mapped) == is_mapped
 
 
 PREAD = ctypes.CFUNCTYPE(
@@ -213,8 +214,8 @@ def test_files_that_cannot_be_read_in_the_middle(tmp_path, cut, monkeypatch, bac
         assert found.counts[0] > 9 + (len(content) - back - 5000) // 200
 
 
-@pytest.mark.parametrize("mapped", [False, True])
-def test_files_that_are_cut_while_they_are_read(tmp_path, cut, monkeypatch, mapped):
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_files_that_are_cut_while_they_are_read(tmp_path, cut, monkeypatch, mapped, is_mapped):
     """What is left of them counts; of those that are mapped, where they are cut before."""
     rng = random.Random(f"parallel-shrinking-{SEED}")
     content = random_pcap(rng, 2000, dialect=DIALECTS[0])
@@ -232,7 +233,8 @@ def test_files_that_are_cut_while_they_are_read(tmp_path, cut, monkeypatch, mapp
         path.write_bytes(content)
         with monkeypatch.context() as patch:
             patch.setattr(parallel, "open_large", shrink)
-            found = outcome([path], 2, mapped=mapped)
+            found = outcome([path], 2, mapped=is_mapped)
         expected = outcome([pcap([]) + path.read_bytes()[24:]], engine=Engine.INTERP)
         assert found.counts == expected.counts
         assert len(found.damage) == len(expected.damage)
+    assert any(stop is not None for _, stop in mapped) == is_mapped

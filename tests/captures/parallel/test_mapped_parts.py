@@ -25,20 +25,6 @@ def steps(monkeypatch):
     return lambda size: monkeypatch.setattr(block_module, "MAPPED_AT_ONCE", size)
 
 
-@pytest.fixture
-def mapped(monkeypatch):
-    """Where parts that are mapped begin and where they stop."""
-    made, real = [], block_module.Block.map
-
-    def mapping(block, stop=None):
-        real(block, stop)
-        if isinstance(block.memory, block_module.mmap):
-            made.append((block.offset, stop))
-
-    monkeypatch.setattr(block_module.Block, "map", mapping)
-    return made
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", [1 << 13, 1 << 15])
 def test_files(tmp_path, cut, steps, mapped, kind, part):
@@ -87,7 +73,7 @@ def test_guesses_that_are_wrong(tmp_path, cut, guesses, mapped):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_cut_and_damaged(tmp_path, cut, steps, kind):
+def test_cut_and_damaged(tmp_path, cut, steps, mapped, kind):
     rng = random.Random(f"mapped-damage-{SEED}")
     content = KINDS[kind](rng, PACKETS, lengths=(0, 3, 14, 60, 90, 600))
     errors = set()
@@ -99,3 +85,4 @@ def test_cut_and_damaged(tmp_path, cut, steps, kind):
         note = f"{number} step {step}"
         errors.update(compare([file_of(tmp_path, bad)], note, jobs=(2,), mapped=True).damage)
     assert len(errors) > MUTATIONS // 3
+    assert sum(stop is not None for _, stop in mapped) > MUTATIONS

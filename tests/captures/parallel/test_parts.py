@@ -131,8 +131,8 @@ def test_guesses_that_are_wrong_in_pcapng(tmp_path, cut, guesses):
         assert guesses.again >= wrong
 
 
-@pytest.mark.parametrize("mapped", [False, True])
-def test_records_longer_than_parts(tmp_path, cut, guesses, mapped):
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_records_longer_than_parts(tmp_path, cut, guesses, mapped, is_mapped):
     """Parts in which no record starts; and beginnings that are not found."""
     rng = random.Random(f"parallel-long-{SEED}")
     lengths = (0, 10, 60, 5000, 20_000)
@@ -142,12 +142,13 @@ def test_records_longer_than_parts(tmp_path, cut, guesses, mapped):
         for looked_at in (400, 512 * 1024):
             cut(1 << 11, looked_at=looked_at)
             guesses.forget()
-            found = compare([path], f"looked at {looked_at}", mapped=mapped)
+            found = compare([path], f"looked at {looked_at}", mapped=is_mapped)
             assert found.counts[0] == 25
             if looked_at == 400:
                 missed = sum(offset is None for _, offset in guesses.begun)
                 assert missed > len(guesses.begun) // 2
                 assert guesses.again > 5
+    assert any(stop is not None for _, stop in mapped) == is_mapped
 
 
 @pytest.mark.parametrize("kind", ["pcap", "pcapng"])
