@@ -113,6 +113,8 @@ def test_a_long_list_is_shown_too(page):
     assert "too many" in page.inner_text("#graph .missing")
     page.fill("#graph input", "0")
     assert "…" in page.text_content("#graph .detail >> nth=1")
+    # What it means is said last, above the tree, and would move another row under the mouse.
+    page.wait_for_selector("#meaning li:has-text('10.1.249.7')")
     page.hover("#tree li:has-text('host 10.0.3.7')")
     lit = "() => [...document.querySelectorAll('.mirror .lit')].map(e => e.textContent).join('')"
     page.wait_for_function(f"({lit})() === 'host 10.0.3.7'")
